@@ -1,0 +1,18 @@
+"""Objectives: arrays in, one scalar out; nothing here knows a model or a file."""
+
+from jam_jax.losses import contrastive, reconstruction
+from jam_jax.losses.contrastive import con, con_con, context_nce, nearest_captions, negcon, spread
+from jam_jax.losses.reconstruction import mse, total
+
+__all__ = [
+    "con",
+    "con_con",
+    "context_nce",
+    "contrastive",
+    "mse",
+    "nearest_captions",
+    "negcon",
+    "reconstruction",
+    "spread",
+    "total",
+]
