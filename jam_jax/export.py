@@ -1,0 +1,194 @@
+"""Backbone x pictures or captions -> activation store.
+
+python -m jam_jax.export --config=configs/export/emoji.py:mpnet
+"""
+
+import hashlib
+import importlib.metadata
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from etils import epath
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from jam_jax import backbones
+from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.shards import DTYPES
+from jam_jax.activations.store import Store, StoreWriter
+from jam_jax.backbones.pooling import POOLINGS, pool
+from jam_jax.config import INTERRUPTED, Field, run, validate
+from jam_jax.errors import JamError
+
+SCHEMA = {
+    "backbone.name": Field(str),
+    "backbone.weights": Field(str),
+    "backbone.revision": Field(str),
+    "backbone.runtime": Field(str, choices=backbones.RUNTIMES),
+    "data.name": Field(str),
+    "data.folder": Field(str),
+    "data.view": Field(str),
+    "data.missing": Field(str, choices=("stop", "leave_out")),
+    "pooling": Field(str, choices=POOLINGS),
+    "layers": Field(int, low=0, many=True),
+    "dtype": Field(str, choices=tuple(DTYPES)),
+    "batch": Field(int, low=1),
+    "rows_per_shard": Field(int, low=1),
+    "process": Field(int, low=0),
+    "processes": Field(int, low=1),
+}
+_LIBRARIES = ("torch", "transformers", "tokenizers", "efficientnet-lite-pytorch", "gguf", "numpy", "pillow")
+_PICTURES = (".webp", ".png", ".jpg", ".jpeg")
+
+
+def export(config: Mapping[str, Any], out: str | os.PathLike[str]) -> Store | None:
+    """Writes the pooled hidden states of one backbone for all items or captions of a data set.
+
+    ``config.data.folder`` holds pairs.parquet and pictures/<view>/<item id>.webp (or .png, .jpg). A vision backbone
+    reads the pictures, a language backbone the captions; rows follow the pairs. Shards already written are kept, so an
+    interrupted export goes on and ends with the same bytes. With several processes, each given its ``process`` number,
+    process p writes the shards s with s % processes == p, and the last one to end writes the manifest.
+
+    Returns the store, or None while shards of other processes are still missing. Raises JamError, one line, for bad
+    settings, missing or broken pictures, empty captions and values that are not finite.
+    """
+    settings = validate(config, SCHEMA, where="export config")
+    if settings["process"] >= settings["processes"]:
+        raise JamError(f"process is {settings['process']} of {settings['processes']} processes; count from 0")
+    data, wanted = settings["data"], settings["backbone"]
+    folder = epath.Path(data["folder"])
+    pairs = Pairs.open(folder / "pairs.parquet")
+    backbone = backbones.load(wanted["weights"], wanted["runtime"], name=wanted["name"], revision=wanted["revision"])
+    layers = settings["layers"] or tuple(range(len(backbone.widths)))
+    unknown = [layer for layer in layers if layer >= len(backbone.widths)]
+    if unknown:
+        raise JamError(f"layers: {unknown[0]} is unknown; {backbone.name} has layers 0 to {len(backbone.widths) - 1}")
+    ids, inputs, fingerprint = _inputs(backbone.modality, folder, pairs, data)
+    writer = StoreWriter(
+        out,
+        modality=backbone.modality, backbone=backbone.name, revision=backbone.revision,
+        weight_hash=backbone.weight_hash, layers={layer: backbone.widths[layer] for layer in layers},
+        pooling=settings["pooling"], dtype=settings["dtype"], row_ids=ids, rows_per_shard=settings["rows_per_shard"],
+        dataset="/".join(filter(None, [data["name"], data["view"] if backbone.modality == "vision" else ""])),
+        dataset_revision=fingerprint, padding_side=backbone.padding_side, text_template=backbone.text_template,
+        libraries=_versions(),
+    )  # fmt: skip
+    mine = [s for s in writer.missing() if s % settings["processes"] == settings["process"]]
+    total = sum(len(writer.rows_of(shard)) for shard in mine)
+    with tqdm(total=total, desc=backbone.name, unit="row", disable=None, dynamic_ncols=True) as progress:
+        for shard in mine:
+            rows = [inputs(row) for row in writer.rows_of(shard)]
+            pooled = activations(
+                backbone,
+                rows,
+                layers=layers,
+                pooling=settings["pooling"],
+                batch=settings["batch"],
+                done=progress.update,
+            )
+            writer.write_shard(shard, pooled)
+    return None if writer.missing() else writer.finish()
+
+
+def activations(
+    backbone: backbones.Backbone,
+    inputs: Sequence[Any],
+    *,
+    layers: Sequence[int],
+    pooling: str,
+    batch: int,
+    done: Callable[[int], Any] = lambda rows: None,
+) -> dict[int, np.ndarray]:
+    """Pooled hidden states {layer: float32 [len(inputs), D]} of pictures or strings, in the order given.
+
+    Rows of like length go through the model together; which rows share a batch depends on the inputs only.
+    """
+    pooled = {layer: np.empty((len(inputs), backbone.widths[layer]), np.float32) for layer in layers}
+    for rows in _batches(backbone.lengths(inputs), batch):
+        prepared = backbone.preprocess([inputs[row] for row in rows])
+        hidden = backbone.hidden_states(prepared)
+        mask_NxT = backbone.mask(prepared)
+        for layer in layers:
+            pooled[layer][rows] = pool(hidden[layer], mask_NxT, pooling, backbone.prefix_tokens)
+        done(len(rows))
+    return pooled
+
+
+def _batches(lengths: Sequence[int], batch: int) -> Iterator[np.ndarray]:
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]
+
+
+def _inputs(
+    modality: str, folder: epath.Path, pairs: Pairs, data: Mapping[str, Any]
+) -> tuple[list[str], Callable[[int], Any], str]:
+    """Row ids, a function from row number to picture or caption, and a fingerprint of all inputs."""
+    digest = hashlib.sha256()
+    if modality == "language":
+        for row, text in enumerate(pairs.caption_texts):
+            if not text.strip():
+                raise JamError(f"{folder}: caption {pairs.caption_ids[row]} is empty; leave it out of the pairs")
+            digest.update(text.encode() + b"\0")
+        return pairs.caption_ids, pairs.caption_texts.__getitem__, f"captions-sha256:{digest.hexdigest()[:16]}"
+    pictures = folder / "pictures" / data["view"]
+    if not pictures.exists():
+        raise JamError(f"data.view: no folder {pictures}; fetch the pictures first, see docs/data.md")
+    names = {file.stem: file for file in sorted(pictures.iterdir()) if file.suffix.lower() in _PICTURES}
+    missing = [item for item in pairs.item_ids if item not in names]
+    if missing and data["missing"] == "stop":
+        raise JamError(
+            f"{pictures}: {len(missing)} of {pairs.items} items have no picture, the first is {missing[0]}; add them, "
+            "or set data.missing='leave_out' for a store without these rows"
+        )
+    if missing:
+        print(f"{pictures}: {len(missing)} of {pairs.items} items have no picture and are left out", file=sys.stderr)
+    ids = [item for item in pairs.item_ids if item in names]
+    for item in ids:
+        digest.update(hashlib.sha256(names[item].read_bytes()).digest())
+    return ids, lambda row: _open(names[ids[row]]), f"pictures-sha256:{digest.hexdigest()[:16]}"
+
+
+def _open(file: epath.Path) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(file.read_bytes()))
+        picture.load()
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise JamError(
+            f"{file}: is no readable picture ({type(error).__name__}); replace it or leave it out"
+        ) from error
+    return picture
+
+
+def _versions() -> dict[str, str]:
+    installed = {distribution: _version(distribution) for distribution in _LIBRARIES}
+    return {distribution: version for distribution, version in installed.items() if version}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _command(config: dict[str, Any], workdir: str) -> int:
+    out = workdir or os.path.join(config["data"]["folder"], "full", config["backbone"]["name"])
+    try:
+        store = export(config, out)
+    except KeyboardInterrupt:
+        print(f"interrupted; the finished shards in {out} are kept, the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    if store is None:
+        print(f"{out}: shards of this process are written, those of other processes are still missing")
+    else:
+        print(f"{out}: {store.manifest.rows} rows, layers {', '.join(map(str, store.layers))}, {store.manifest.dtype}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(SCHEMA, _command, workdir="")
