@@ -55,6 +55,16 @@ class Pairs:
         """Number of captions M."""
         return len(self.caption_texts)
 
+    @property
+    def caption_ids(self) -> list[str]:
+        """'<item id>/<n-th caption of that item>' for each caption: the row ids of language stores."""
+        seen: dict[int, int] = {}
+        ids = []
+        for item in self.caption_items.tolist():
+            ids.append(f"{self.item_ids[item]}/{seen.get(item, 0)}")
+            seen[item] = seen.get(item, 0) + 1
+        return ids
+
     def items_of(self, split: str) -> np.ndarray:
         """Item numbers of a split, in order."""
         return np.flatnonzero(np.asarray(self.splits) == split)

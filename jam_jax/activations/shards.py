@@ -85,8 +85,8 @@ def open_shard(file: epath.Path) -> Shard:
         header = json.loads(raw[8 : 8 + header_bytes].tobytes())
         body = raw[8 + header_bytes :]
         tensors = {
-            name: body[slice(*entry["data_offsets"])].view(_NUMPY_OF_SAFETENSORS[entry["dtype"]]).reshape(entry["shape"])
-            for name, entry in header.items()
+            name: body[slice(*at["data_offsets"])].view(_NUMPY_OF_SAFETENSORS[at["dtype"]]).reshape(at["shape"])
+            for name, at in header.items()
             if name != "__metadata__"
         }
         # Small vectors are copied so that reading rows touches one mapped region only.
@@ -108,7 +108,7 @@ def write_atomically(file: epath.Path, data: bytes) -> None:
         temporary.replace(file)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise JamError(f"{file}: cannot be written ({error.strerror}); choose a folder with room and permission") from error
+        raise JamError(f"{file}: cannot be written ({error.strerror}); choose a writable folder with room") from error
 
 
 __all__ = ["DTYPES", "Shard", "open_shard", "quantise", "to_bytes", "write_atomically"]

@@ -205,7 +205,7 @@ class StoreWriter:
                 raise JamError(f"{path}: holds a finished store of another export; choose another folder or delete it")
         elif plan.exists():
             if plan.read_text() != mine:
-                raise JamError(f"{path}: holds an unfinished export of other settings; choose another folder or delete it")
+                raise JamError(f"{path}: holds an unfinished export of other settings; choose another folder")
         else:
             self.path.mkdir(parents=True, exist_ok=True)
             shards.write_atomically(plan, mine.encode())
@@ -221,7 +221,8 @@ class StoreWriter:
 
     def missing(self) -> list[int]:
         """Shards of which at least one layer is not written yet."""
-        return [s for s in range(self.shards) if not all(self._file(layer, s).exists() for layer in self.manifest.layers)]
+        layers = self.manifest.layers
+        return [s for s in range(self.shards) if not all(self._file(layer, s).exists() for layer in layers)]
 
     def write_shard(self, shard: int, layers: Mapping[int, np.ndarray]) -> None:
         """Writes one shard of every layer from {layer: float32 [n, D]}, each file atomically.
@@ -230,7 +231,8 @@ class StoreWriter:
         """
         rows = self.rows_of(shard)
         if set(layers) != set(self.manifest.layers):
-            raise JamError(f"{self.path}: shard {shard} got layers {sorted(layers)}, needs {sorted(self.manifest.layers)}")
+            needed = sorted(self.manifest.layers)
+            raise JamError(f"{self.path}: shard {shard} got layers {sorted(layers)}, needs {needed}")
         for layer, values in layers.items():
             expected = (len(rows), self.manifest.layers[layer])
             if values.shape != expected:
@@ -250,7 +252,7 @@ class StoreWriter:
         """Hashes all shards, writes the manifest and opens the store; raises JamError when shards are missing."""
         missing = self.missing()
         if missing:
-            raise JamError(f"{self.path}: {len(missing)} of {self.shards} shards are missing, the first is {missing[0]}")
+            raise JamError(f"{self.path}: {len(missing)} of {self.shards} shards are missing, first {missing[0]}")
         entries = []
         for layer in sorted(self.manifest.layers):
             for shard in range(self.shards):

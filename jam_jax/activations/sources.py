@@ -1,0 +1,104 @@
+"""From names in a config to arrays in memory: which stores, which layers, checked against the pairs."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from etils import epath
+
+from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.store import Store
+from jam_jax.config import suggest
+from jam_jax.errors import JamError
+
+EMBEDDED = {"emoji": pathlib.Path(__file__).parents[1] / "assets" / "emoji"}
+
+
+class Source(NamedTuple):
+    """Activations of one modality: values [rows, sum of widths], the layers one after the other."""
+
+    store: Store
+    layers: tuple[int, ...]
+    values: np.ndarray
+
+    def describe(self) -> dict[str, object]:
+        """What results.json says of it."""
+        manifest = self.store.manifest
+        return {
+            "backbone": manifest.backbone,
+            "layers": list(self.layers),
+            "width": self.values.shape[1],
+            "pooling": manifest.pooling,
+            "dtype": manifest.dtype,
+            "weight_hash": manifest.weight_hash,
+            "dataset": manifest.dataset,
+        }
+
+
+def folder(root: str) -> epath.Path:
+    """The folder of a data set: an embedded one by name, or any path or URL.
+
+    Raises JamError when there is none.
+    """
+    if root in EMBEDDED:
+        return epath.Path(EMBEDDED[root])
+    path = epath.Path(root)
+    if not path.exists():
+        raise JamError(f"data.root: no folder {root}; name one with pairs.parquet and stores, or the embedded 'emoji'")
+    return path
+
+
+def open_store(root: epath.Path, name: str, key: str) -> Store:
+    """A store by the name of its folder under the root, or by path; raises JamError listing what is there."""
+    inside = root / name
+    if inside.exists():
+        return Store.open(inside)
+    if "/" in name:
+        return Store.open(name)
+    names = sorted(path.name for path in root.iterdir() if (path / "manifest.json").exists())
+    raise JamError(f"{key}: backbone '{name}' is unknown in {root.name}{suggest(name, names)}")
+
+
+def open_pairs(root: epath.Path) -> Pairs:
+    """The pairs of a data set."""
+    return Pairs.open(root / "pairs.parquet")
+
+
+def load(root: epath.Path, name: str, layers: Sequence[int], modality: str, pairs: Pairs) -> Source:
+    """Reads the wanted layers of one modality, side by side, and checks them against the pairs.
+
+    Raises JamError for an unknown backbone or layer, a store of the other modality or of other items, and rows with
+    NaN or infinite values.
+    """
+    key = f"data.{modality}"
+    store = open_store(root, name, key)
+    if store.manifest.modality != modality:
+        raise JamError(f"{key}: '{name}' holds {store.manifest.modality} activations; choose a {modality} backbone")
+    if not layers:
+        raise JamError(f"{key}_layer is empty; choose from {', '.join(map(str, store.layers))}")
+    for layer in layers:
+        if layer not in store.layers:
+            raise JamError(f"{key}_layer: {layer} is not stored for '{name}'; choose from {', '.join(map(str, store.layers))}")
+    _check_rows(store, pairs.item_ids if modality == "vision" else pairs.caption_ids, key, name)
+    values = np.concatenate([store.layer(layer)[:] for layer in layers], axis=1)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if bad.size:
+        raise JamError(
+            f"{key}: '{name}' has {bad.size} row(s) with NaN or infinite values, the first is row {bad[0]} "
+            f"({store.manifest.row_ids[bad[0]]}); export it again"
+        )
+    return Source(store, tuple(layers), values)
+
+
+def _check_rows(store: Store, expected: list[str], key: str, name: str) -> None:
+    found = store.manifest.row_ids
+    if found == expected:
+        return
+    if len(found) != len(expected):
+        raise JamError(f"{key}: '{name}' has {len(found)} rows but the pairs name {len(expected)}; export it for these pairs")
+    row = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
+    raise JamError(
+        f"{key}: '{name}' holds other items than the pairs: row {row} is '{found[row]}' where '{expected[row]}' belongs; "
+        "export it for these pairs"
+    )

@@ -1,0 +1,80 @@
+"""What the modulator and the baselines see of an activation: standardised, and if wanted rotated to main components."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jam_jax.errors import JamError
+
+
+class Inputs(NamedTuple):
+    """An affine map between activations [n, D] and inputs [n, P], fitted on training rows only.
+
+    Attributes:
+      mean: [D]. scale: [D], 1 / standard deviation. basis: [D, P] with orthonormal columns.
+      With P = D the basis is the identity and is left out (shape [0, 0]).
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    basis: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """Number of input dimensions P."""
+        return int(self.basis.shape[1] or self.mean.shape[0])
+
+    def __call__(self, x_NxD: np.ndarray) -> np.ndarray:
+        """Inputs [n, P] of activations [n, D]."""
+        standard_NxD = (x_NxD - self.mean) * self.scale
+        return standard_NxD @ self.basis if self.basis.size else standard_NxD
+
+    def invert(self, p_NxP: np.ndarray) -> np.ndarray:
+        """Activations [n, D] nearest to inputs [n, P]; what the basis left out comes back as the training mean."""
+        standard_NxD = p_NxP @ self.basis.T if self.basis.size else p_NxP
+        return standard_NxD / self.scale + self.mean
+
+
+def fit(x_NxD: np.ndarray, *, standardise: bool, components: int, where: str) -> Inputs:
+    """Statistics of training activations.
+
+    Args:
+      x_NxD: training rows.
+      standardise: subtract the mean and divide by the standard deviation of each dimension; else leave values raw.
+      components: keep this many leading principal components of the result, without whitening; 0 keeps all.
+      where: named in errors.
+
+    Raises:
+      JamError: a dimension is constant over the training rows, so nothing can be standardised.
+    """
+    width = x_NxD.shape[1]
+    mean, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
+    if standardise:
+        # float64: a massive dimension (mean 100, deviation 0.1) loses its variance in float32 sums.
+        mean64, deviation64 = x_NxD.mean(0, dtype=np.float64), x_NxD.std(0, dtype=np.float64)
+        constant = np.flatnonzero(deviation64 <= 1e-7 * np.maximum(1e-30, np.abs(mean64)))
+        if constant.size:
+            raise JamError(
+                f"{where}: {constant.size} dimension(s) have zero variance over the training rows, the first is "
+                f"{constant[0]}; choose another layer, or pass raw values with --config.data.standardise=False"
+            )
+        mean, scale = mean64.astype(np.float32), (1 / deviation64).astype(np.float32)
+    basis = np.zeros((0, 0), np.float32)
+    if 0 < components < width:
+        centred_NxD = (x_NxD - mean) * scale
+        basis = principal_axes(centred_NxD - centred_NxD.mean(0), components)
+    return Inputs(mean, scale, basis)
+
+
+def principal_axes(x_NxD: np.ndarray, components: int) -> np.ndarray:
+    """Leading principal axes [D, components] of centred rows, signs fixed so that the largest entry is positive."""
+    n, width = x_NxD.shape
+    components = min(components, n, width)
+    if n < width:
+        _, vectors_NxN = np.linalg.eigh(x_NxD @ x_NxD.T)
+        axes_DxP, _ = np.linalg.qr(x_NxD.T @ vectors_NxN[:, ::-1][:, :components])
+    else:
+        _, vectors_DxD = np.linalg.eigh(x_NxD.T @ x_NxD)
+        axes_DxP = vectors_DxD[:, ::-1][:, :components]
+    largest = np.take_along_axis(axes_DxP, np.abs(axes_DxP).argmax(0)[None], axis=0)
+    return np.ascontiguousarray(axes_DxP * np.sign(largest), np.float32)

@@ -1,0 +1,31 @@
+"""Mesh and shardings; the only place that knows how many devices there are."""
+
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jam_jax.errors import JamError
+
+Tree = TypeVar("Tree")
+
+
+def data_mesh() -> Mesh:
+    """All devices in a row along the ``data`` axis."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicate(tree: Tree, mesh: Mesh) -> Tree:
+    """Arrays with a whole copy on every device."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def check_batch(batch: int, mesh: Mesh, where: str) -> None:
+    """Raises JamError when a batch cannot be dealt evenly to the devices."""
+    if batch % mesh.size:
+        raise JamError(f"{where} is {batch}, which {mesh.size} devices cannot share evenly; use a multiple of {mesh.size}")
+
+
+def constrain_rows(tree: Any, mesh: Mesh) -> Any:
+    """Inside jit: lays the first axis of every array along the devices, so that a batch is computed in parallel."""
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec("data")))

@@ -1,0 +1,20 @@
+"""Numbers that change during training, each as a function of the step."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import optax
+
+Schedule = Callable[[jnp.ndarray], jnp.ndarray]
+
+
+def linear(start: float, end: float | None, steps: int) -> Schedule:
+    """From ``start`` at step 0 to ``end`` at ``steps``; constant when end is None."""
+    if end is None or end == start:
+        return lambda step: jnp.full((), start, jnp.float32)
+    return optax.linear_schedule(start, end, steps)
+
+
+def learning_rate(peak: float, steps: int, *, warmup: float) -> Schedule:
+    """Linear warm-up over a fraction of the steps, then a cosine that reaches 0 at ``steps``."""
+    return optax.warmup_cosine_decay_schedule(0.0 if warmup else peak, peak, round(warmup * steps), steps, 0.0)
