@@ -245,9 +245,7 @@ def _matmul(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.einsum(formula, a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def _check_all(
-    where: str, vision: jax.Array, language: jax.Array, negatives: jax.Array, members: _Members
-) -> None:
+def _check_all(where: str, vision: jax.Array, language: jax.Array, negatives: jax.Array, members: _Members) -> None:
     _check_pairs(where, vision, language, members.same)
     n, width = vision.shape
     if negatives.ndim != 3 or (negatives.shape[0], negatives.shape[2]) != (n, width):
