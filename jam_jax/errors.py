@@ -6,3 +6,7 @@ class JamError(ValueError):
 
     Commands print it as ``error: ...`` and end with exit code 2; in a notebook it is an ordinary ValueError.
     """
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM came; the run is saved, and the same command goes on with it."""

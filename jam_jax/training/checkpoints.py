@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -45,10 +46,22 @@ class Checkpoints:
         restored = self._manager.restore(self._manager.latest_step(), args=items)
         return restored["arrays"], restored["progress"]
 
+    def restore_best(self, like: Any) -> Any:
+        """Only the best parameters of the newest checkpoint, on any number of devices."""
+        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        placed = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)
+        arrays = ocp.args.PyTreeRestore({"best": placed}, restore_args=_restore_args({"best": placed}), partial_restore=True)
+        restored = self._manager.restore(self._manager.latest_step(), args=ocp.args.Composite(arrays=arrays))
+        return restored["arrays"]["best"]
+
     def close(self) -> None:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _restore_args(like: Any) -> Any:
+    return ocp.checkpoint_utils.construct_restore_args(like)
 
 
 def abstract(tree: Any) -> Any:
@@ -58,8 +71,6 @@ def abstract(tree: Any) -> Any:
 
 def save_inputs(workdir: str | os.PathLike[str], inputs: Mapping[str, Inputs]) -> None:
     """Writes the training-set statistics of each modality to ``<workdir>/checkpoints/inputs.safetensors``."""
-    from etils import epath
-
     file = epath.Path(workdir) / "checkpoints" / "inputs.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     tensors = {

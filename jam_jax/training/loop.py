@@ -11,13 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from jam_jax.activations.batches import Split
-from jam_jax.errors import JamError
+from jam_jax.errors import Interrupted, JamError
 from jam_jax.training.checkpoints import Checkpoints, abstract
 from jam_jax.training.state import State
-
-
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM came; the run is saved and the same command goes on with it."""
 
 
 @dataclasses.dataclass
@@ -49,7 +45,6 @@ def fit(
     validate_every: int,
     checkpoint_every: int,
     patience: int,
-    log: Callable[[dict[str, Any]], None],
 ) -> tuple[Any, Progress]:
     """Trains to the end or until validation has not improved for ``patience`` validations (0: never stops early).
 
@@ -60,7 +55,6 @@ def fit(
       epoch: state, split -> state, mean metrics; compiled.
       validate: params -> {'score': higher is better, ...}.
       epochs, validate_every, checkpoint_every: in epochs.
-      log: is given every entry of the history as it is made.
 
     Returns:
       The parameters of the best validated epoch, and the progress.
@@ -90,7 +84,6 @@ def fit(
                 scores = validate(state.params)
                 entry = {"epoch": progress.epoch, "step": int(state.step), **measured, "validation": scores}
                 progress.history.append(entry)
-                log(entry)
                 bar.set_postfix(loss=f"{measured['loss']:.3f}", validation=f"{scores['score']:.3f}")
                 if scores["score"] > progress.best_score:
                     best, progress.best_score = state.params, scores["score"]

@@ -1,0 +1,60 @@
+"""Spread on the embedded emoji activations: EfficientNet-Lite0 pictures meet all-mpnet-base-v2 captions.
+
+    python -m jam_jax.main --config=configs/spread.py
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """Every key of the main job; override any as --config.KEY=value."""
+    return ConfigDict({
+        "name": "spread",
+        "seed": 0,
+        "data": {
+            "root": "emoji",  # embedded, or a folder with pairs.parquet and stores
+            "vision": "efficientnet_lite0",
+            "vision_layer": (13, 16, 17),  # several layers stand side by side
+            "language": "mpnet",
+            "language_layer": (11, 12),
+            "captions": ("name", "tags"),
+            "split": "pairs",  # as shipped; "seed" deals the concepts anew for each seed
+            "standardise": True,
+            "components": 512,  # leading principal components kept, 0: all dimensions
+        },
+        "objective": {
+            "name": "spread",
+            "alpha": 0.5,
+            "alpha_end": config_dict.placeholder(float),  # None: alpha stays as it is
+            "negatives": 4,  # hard negatives for each image and step
+            "negative_kinds": (),  # empty: every kind
+            "nearest": 0,  # nearest captions of the batch that join the context
+            "same": "none",  # "concept": items of one concept are not each other's negatives
+            "temperature": 0.07,
+            "train_temperature": False,
+            "reconstruction": 1.0,  # lambda
+            "reconstruction_end": 0.1,
+        },
+        "model": {
+            "form": "skip",
+            "init": "cca",
+            "hidden": (256, 256),
+            "latent": 256,
+            "dropout": 0.3,
+            "gate_bias": 2.0,
+        },
+        "train": {
+            "epochs": 40,
+            "batch": 256,
+            "optimizer": "adamw",
+            "learning_rate": 3e-3,
+            "linear_rate": 0.1,  # of the learning rate, for skip paths that start from CCA
+            "weight_decay": 0.5,
+            "warmup": 0.05,
+            "clip": 1.0,
+            "validate_every": 2,
+            "checkpoint_every": 10,
+            "patience": 10,
+        },
+        "baselines": ("linear", "cca", "ridge"),
+    })  # fmt: skip

@@ -1,0 +1,305 @@
+"""The parts of the main job: prepare the data, fit the modulator, evaluate it beside the baselines, report."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jam_jax import evaluation, parallel
+from jam_jax.activations import batches, sources
+from jam_jax.activations.pairs import SPLITS, Pairs
+from jam_jax.errors import JamError
+from jam_jax.evaluation import Examination
+from jam_jax.jam import JAM
+from jam_jax.metrics.reconstruction import r2
+from jam_jax.models import baselines, inputs, linear
+from jam_jax.models.spectra import spectra
+from jam_jax.training import checkpoints, loop, objective, start, state, step
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Everything a run knows before it trains.
+
+    Attributes:
+      config: validated. pairs: with the splits of this run. vision, language: sources as read.
+      rows: split -> its rows. inputs: modality -> training-set statistics.
+      x, y: split -> inputs of its items [N, P] and captions [M, Q]. exams: split -> its questions.
+    """
+
+    config: dict[str, Any]
+    pairs: Pairs
+    root: Any
+    vision: sources.Source
+    language: sources.Source
+    rows: dict[str, batches.Rows]
+    inputs: dict[str, inputs.Inputs]
+    x: dict[str, np.ndarray]
+    y: dict[str, np.ndarray]
+    exams: dict[str, Examination]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """The best parameters, how training went, and the linear solutions that were computed on the way."""
+
+    jam: JAM
+    progress: loop.Progress
+    compile_seconds: float
+    heads: dict[str, baselines.Heads]
+
+
+def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
+    """Reads and checks the data; raises JamError for anything that training could not stand on."""
+    data = config["data"]
+    root = sources.folder(data["root"])
+    pairs = sources.open_pairs(root)
+    if data["split"] == "seed":
+        pairs = pairs.resplit(config["seed"])
+    _check_kinds(data["captions"], pairs.caption_kinds, "data.captions")
+    kinds = {kind for kinds in pairs.negative_kinds for kind in kinds}
+    _check_kinds(config["objective"]["negative_kinds"], kinds, "objective.negative_kinds")
+    vision = sources.load(root, data["vision"], data["vision_layer"], "vision", pairs)
+    language = sources.load(root, data["language"], data["language_layer"], "language", pairs)
+    chosen = functools.partial(batches.rows, pairs, caption_kinds=data["captions"])
+    rows = {split: chosen(split) for split in SPLITS}
+    rows["train"] = chosen("train", negative_kinds=config["objective"]["negative_kinds"])
+    for split in SPLITS:
+        if not len(rows[split].items):
+            raise JamError(f"data.root: the {split} split has no items; write the pairs with all three splits")
+        if (rows[split].caption_count == 0).any():
+            raise JamError(f"data.captions: an item of the {split} split has no caption of {data['captions']}")
+    if config["train"]["batch"] > len(rows["train"].items):
+        raise JamError(
+            f"train.batch is {config['train']['batch']}, more than the {len(rows['train'].items)} items of the train "
+            "split; lower --config.train.batch"
+        )
+    fitted = checkpoints.load_inputs(folder) or {
+        source.store.manifest.modality: inputs.fit(
+            source.values[taken],
+            standardise=data["standardise"],
+            components=data["components"],
+            where=f"data.{source.store.manifest.modality}_layer {source.layers}",
+        )
+        for source, taken in ((vision, rows["train"].items), (language, rows["train"].captions))
+    }
+    return Prepared(
+        config, pairs, root, vision, language, rows, fitted,
+        x={split: fitted["vision"](vision.values[rows[split].items]) for split in SPLITS},
+        y={split: fitted["language"](language.values[rows[split].captions]) for split in SPLITS},
+        exams={split: evaluation.examination(pairs, rows[split]) for split in SPLITS[1:]},
+    )  # fmt: skip
+
+
+def fit(prepared: Prepared, folder: pathlib.Path) -> Trained:
+    """Trains, or goes on training, and returns the parameters that validation liked best."""
+    config, x, y = prepared.config, prepared.x, prepared.y
+    settings = config["train"]
+    mesh = parallel.data_mesh()
+    parallel.check_batch(settings["batch"], mesh, "train.batch")
+    modules = objective.modulator(config["model"], x["train"].shape[1], y["train"].shape[1])
+    saved = checkpoints.Checkpoints(folder)
+    checkpoints.save_inputs(folder, prepared.inputs)
+
+    heads = {}
+    if "cca" in config["baselines"] or config["model"]["init"] == "cca":
+        heads["cca"] = fit_baseline("cca", prepared)
+    steps = settings["epochs"] * (len(x["train"]) // settings["batch"])
+    params = state.init_params(modules, config["seed"], config["objective"]["temperature"])
+    if config["model"]["init"] == "cca":
+        params = start_from(heads["cca"], params, prepared)
+    begun = state.init_state(params, step.make_optimizer(config, steps), config["seed"])
+    begun = parallel.replicate(begun, mesh)
+    split = parallel.replicate(device_split(prepared), mesh)
+
+    clock = time.perf_counter()
+    train_step = step.make_step(config, modules, steps)
+    negatives = 0 if config["objective"]["name"] == "con" else config["objective"]["negatives"]
+    negatives = min(negatives, split.negatives.shape[1])
+    epoch = step.make_epoch(
+        train_step,
+        batch=settings["batch"],
+        negatives=negatives,
+        constrain=functools.partial(parallel.constrain_rows, mesh=mesh),
+    )
+    compiled = jax.jit(epoch).lower(begun, split).compile()
+    validate = make_validation(modules, prepared, mesh)
+    validate(begun.params)
+    compile_seconds = time.perf_counter() - clock
+    try:
+        best, progress = loop.fit(
+            begun, split, epoch=compiled, validate=validate, checkpoints=saved, epochs=settings["epochs"],
+            validate_every=settings["validate_every"], checkpoint_every=settings["checkpoint_every"],
+            patience=settings["patience"],
+        )  # fmt: skip
+    finally:
+        saved.close()
+    return Trained(JAM(config, prepared.inputs, jax.device_get(best)), progress, compile_seconds, heads)
+
+
+def device_split(prepared: Prepared) -> batches.Split:
+    """The training split as arrays for the device."""
+    rows = prepared.rows["train"]
+    return batches.Split(
+        vision=prepared.x["train"], language=prepared.y["train"], captions=rows.of_item,
+        caption_count=rows.caption_count, negatives=rows.negatives, negative_count=rows.negative_count,
+        owner=rows.owner.astype(np.int32),
+        group=batches.groups(prepared.pairs, rows.items, prepared.config["objective"]["same"]).astype(np.int32),
+    )  # fmt: skip
+
+
+def make_validation(modules: objective.Modulator, prepared: Prepared, mesh: jax.sharding.Mesh):
+    """params -> recalls on the validation gallery as floats; one compiled program."""
+    exam = prepared.exams["validation"]
+    x, y = parallel.replicate((prepared.x["validation"], prepared.y["validation"]), mesh)
+
+    @jax.jit
+    def measured(params: Any, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+        images = modules.vision.apply({"params": params["vision"]}, x, method="encode")
+        texts = modules.language.apply({"params": params["language"]}, y, method="encode")
+        return evaluation.recalls(exam, images, texts)
+
+    return lambda params: {name: float(value) for name, value in jax.device_get(measured(params, x, y)).items()}
+
+
+def start_from(heads: baselines.Heads, params: Any, prepared: Prepared) -> Any:
+    """Skip paths that start as the linear solution; raises JamError when the model has none."""
+    if prepared.config["model"]["form"] != "skip":
+        raise JamError("model.init 'cca' needs the linear paths of model.form 'skip'; or use model.init 'random'")
+    latent = prepared.config["model"]["latent"]
+    for modality, x, mean, matrix in (
+        ("vision", prepared.x["train"], heads.vision_mean, heads.vision_DxH),
+        ("language", prepared.y["train"], heads.language_mean, heads.language_ExH),
+    ):
+        params = start.with_linear_paths(params, modality, x, mean, matrix[:, :latent], scale=np.sqrt(latent))
+    return params
+
+
+def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
+    """One baseline on the run's inputs and training split, its settings chosen on the run's validation split."""
+    config, exam = prepared.config, prepared.exams["validation"]
+
+    def score(images: np.ndarray, texts: np.ndarray) -> float:
+        return float(evaluation.recalls(exam, images, texts)["score"])
+
+    arguments = (prepared.x["train"], prepared.y["train"], prepared.rows["train"].owner)
+    chosen = {"x_validation": prepared.x["validation"], "y_validation": prepared.y["validation"], "score": score}
+    if name == "linear":
+        return linear.linear_heads(
+            *arguments, **chosen, seed=config["seed"], batch=config["train"]["batch"], latent=config["model"]["latent"],
+            steps=config["train"]["epochs"] * (len(prepared.x["train"]) // config["train"]["batch"]),
+            scale=1 / config["objective"]["temperature"], warmup=config["train"]["warmup"],
+            groups_N=batches.groups(prepared.pairs, prepared.rows["train"].items, config["objective"]["same"]),
+        )  # fmt: skip
+    shared = spectra(*arguments)
+    return {"cca": baselines.cca, "ridge": baselines.ridge}[name](*arguments, **chosen, shared=shared)
+
+
+def evaluate(prepared: Prepared, trained: Trained, began: float) -> dict[str, Any]:
+    """Reads the test split, once, for the modulator and every baseline; the content of results.json."""
+    config, exam, jam = prepared.config, prepared.exams["test"], trained.jam
+    rows = prepared.rows["test"]
+    raw_x, raw_y = prepared.vision.values[rows.items], prepared.language.values[rows.captions]
+    z_x, z_y = jam.encode_images(raw_x, unit=False), jam.encode_texts(raw_y, unit=False)
+    test = evaluation.score(exam, z_x, z_y)
+    test["reconstruction"] = {
+        "vision": _reconstruction(prepared.inputs["vision"], raw_x, jam.reconstruct_images(z_x)),
+        "language": _reconstruction(prepared.inputs["language"], raw_y, jam.reconstruct_texts(z_y)),
+    }
+    scores, settings = {}, {}
+    if prepared.vision.values.shape[1] == prepared.language.values.shape[1]:
+        scores["raw"] = evaluation.score(exam, raw_x, raw_y)
+    for name in config["baselines"]:
+        heads = trained.heads.get(name) or fit_baseline(name, prepared)
+        scores[name] = evaluation.score(
+            exam, heads.encode_images(prepared.x["test"]), heads.encode_texts(prepared.y["test"])
+        )
+        settings[name] = heads.settings
+    progress = trained.progress
+    examples = progress.history[-1]["step"] * config["train"]["batch"]
+    return {
+        "config": config,
+        "seed": config["seed"],
+        "objective": config["objective"]["name"],
+        "data": _describe(prepared),
+        "best_epoch": progress.best_epoch,
+        "validation": {"score": progress.best_score},
+        "test": test,
+        "chance": evaluation.chance(exam),
+        "baselines": scores,
+        "baseline_settings": settings,
+        "timing": {
+            "total_s": time.perf_counter() - began,
+            "compile_s": trained.compile_seconds,
+            "train_s": progress.train_seconds,
+            "examples_per_s": examples / max(progress.train_seconds, 1e-9),
+        },
+        "environment": {
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        },
+    }
+
+
+def report(prepared: Prepared, trained: Trained, results: Mapping[str, Any], folder: pathlib.Path) -> None:
+    """Writes results.json, the TensorBoard events and report.html into the run's folder."""
+    from jam_jax.report import events, page
+    from jam_jax.report.gallery import gallery
+
+    exam, rows, pictures = prepared.exams["test"], prepared.rows["test"], _pictures(prepared)
+    raw_x, raw_y = prepared.vision.values[rows.items], prepared.language.values[rows.captions]
+    items, captions = rows.items[exam.gallery], rows.captions[exam.texts]
+    shown = gallery(
+        trained.jam.encode_images(raw_x)[exam.gallery],
+        trained.jam.encode_texts(raw_y)[exam.texts],
+        exam.gallery_owner,
+        [prepared.pairs.caption_texts[m] for m in captions],
+        picture=(lambda row: pictures.data_uri(int(items[row]))) if pictures else None,
+        seed=prepared.config["seed"],
+    )
+    events.write(folder, trained.progress.history)
+    page.write(folder / "report.html", results, trained.progress.history, shown)
+    (folder / "history.json").write_text(json.dumps(trained.progress.history, indent=1) + "\n")
+    # Last: a folder with results.json is a finished run.
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _pictures(prepared: Prepared) -> Any:
+    from jam_jax.datasets.pictures import Pictures
+
+    file = prepared.root / "pictures.parquet"
+    return Pictures.open(file) if file.exists() else None
+
+
+def _reconstruction(fitted: inputs.Inputs, x: np.ndarray, x_hat: np.ndarray) -> float:
+    """R^2 over standardised dimensions: raw ones would let a few massive dimensions decide."""
+    return r2((x - fitted.mean) * fitted.scale, (x_hat - fitted.mean) * fitted.scale)
+
+
+def _describe(prepared: Prepared) -> dict[str, Any]:
+    pairs, rows = prepared.pairs, prepared.rows
+    return {
+        "name": prepared.config["data"]["root"],
+        "vision": prepared.vision.describe(),
+        "language": prepared.language.describe(),
+        "concepts": {split: len({pairs.concepts[i] for i in rows[split].items}) for split in SPLITS},
+        "items": {split: len(rows[split].items) for split in SPLITS},
+        "captions": {split: len(rows[split].captions) for split in SPLITS},
+    }
+
+
+def _check_kinds(wanted: tuple[str, ...], known: Any, key: str) -> None:
+    from jam_jax.config import suggest
+
+    known = sorted(set(known))
+    for kind in wanted:
+        if kind not in known:
+            raise JamError(f"{key}: '{kind}' is unknown{suggest(kind, known)}")
