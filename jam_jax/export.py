@@ -125,7 +125,7 @@ def _batches(lengths: Sequence[int], batch: int) -> Iterator[np.ndarray]:
 
 
 class Rows(NamedTuple):
-    """What a store's rows are made of: their ids, a function from row numbers to inputs, a fingerprint of all inputs."""
+    """What makes the rows of a store: their ids, a function from row numbers to inputs, a fingerprint of all inputs."""
 
     ids: list[str]
     take: Callable[[Iterable[int]], Sequence[Any]]

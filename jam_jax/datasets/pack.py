@@ -1,4 +1,4 @@
-"""The embedded pack: int8 copies of the chosen layers of full exports.
+"""The embedded pack: the pairs and int8 copies of the chosen layers of full exports.
 
 python -m jam_jax.datasets.pack --config=configs/export/pack.py --workdir=jam_jax/assets/emoji
 """
@@ -25,13 +25,14 @@ SCHEMA = {
 
 
 def pack(config: Mapping[str, Any], out: str | os.PathLike[str]) -> dict[str, Store]:
-    """Writes out/<backbone> from full/<backbone> for every backbone with chosen layers; returns the stores by name.
+    """Writes out/pairs.parquet, and out/<backbone> from full/<backbone> for every backbone with chosen layers.
 
-    Rows are those of the pairs, in their order; a full export may hold more. Raises JamError, one line, when a store is
-    missing or unfinished, or lacks a layer or a row.
+    Rows are those of the pairs, in their order; a full export may hold more. Returns the stores by name.
+    Raises JamError, one line, when a store is missing or unfinished, or lacks a layer or a row.
     """
     settings = validate(config, SCHEMA, where="pack config")
     pairs = Pairs.open(settings["pairs"])
+    epath.Path(out).mkdir(parents=True, exist_ok=True)
     stores = {}
     for name, layers in settings["layers"].items():
         if not layers:
@@ -46,6 +47,7 @@ def pack(config: Mapping[str, Any], out: str | os.PathLike[str]) -> dict[str, St
             rows=rows,
             rows_per_shard=settings["rows_per_shard"],
         )
+    pairs.write(epath.Path(out) / "pairs.parquet")
     return stores
 
 

@@ -41,6 +41,7 @@ def config(folder, **layers):
 def test_pack_holds_the_rows_of_the_pairs_and_the_chosen_layers(full):
     folder, values = full
     stores = pack(config(folder, mpnet=(2,), vit_s14=(1, 2)), folder / "pack")
+    assert Pairs.open(folder / "pack" / "pairs.parquet").item_ids == ["b", "a"]
     assert {name: store.layers for name, store in stores.items()} == {"vit_s14": (1, 2), "mpnet": (2,)}
     assert stores["vit_s14"].manifest.row_ids == ["b", "a"]
     assert stores["mpnet"].manifest.row_ids == ["b/0", "a/0", "b/1"]
