@@ -43,4 +43,4 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
     """The same dictionary with Python numbers, or as it is where values are traced."""
     if namespace(*values.values()) is jnp:
         return values
-    return {name: value if isinstance(value, int) else float(value) for name, value in values.items()}
+    return {name: np.asarray(value).item() for name, value in values.items()}

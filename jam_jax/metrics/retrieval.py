@@ -138,6 +138,6 @@ def _check_owners(owner_M: Array, images: int, every: str = "") -> None:
     owner_M = np.asarray(owner_M)
     if owner_M.min() < 0 or owner_M.max() >= images:
         raise JamError(f"retrieval: owners lie in {owner_M.min()}..{owner_M.max()}; expected 0..{images - 1}")
-    without = np.setdiff1d(np.arange(images), owner_M) if every else ()
+    without = np.setdiff1d(np.arange(images if every else 0), owner_M)
     if len(without):
         raise JamError(f"retrieval: image {without[0]} has no caption ({len(without)} such images); leave them out")
