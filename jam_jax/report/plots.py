@@ -131,12 +131,14 @@ def training(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None
         series(history, "alpha", "α", 2),
         share_of_peak(series(history, "scale", "scale 1/τ", 3)),
     ]
+    score = series(history, "validation/score", "score")
     plots = [
         draw("loss", "Loss", "training, nats", losses, best_epoch),
         draw("reconstruction", "Reconstruction", "training, mean squared error",
              [series(history, "reconstruction", "error")], best_epoch),
         draw("recall", "Retrieval", "validation, %", recalls, best_epoch),
         draw("choice", "Forced choice", "validation, %; chance 50", choices, best_epoch),
+        draw("score", "Selection score", "validation; decides the best epoch", [score], best_epoch),
         draw("schedules", "Schedules", "learning rate and scale as share of their peak", schedules, best_epoch),
     ]  # fmt: skip
     return [plot for plot in plots if plot is not None]

@@ -78,6 +78,7 @@ def history(epochs=10):
                 "text_to_image/r@1": 0.21 * done,
                 "image_to_text/r@10": 0.6 * done,
                 "choice/medium": 0.5 + 0.2 * done,
+                "score": 0.3 * done,
             }
         records.append(record)
     return records

@@ -23,7 +23,7 @@ def read(path):
 def test_events_hold_the_history(tmp_path):
     history = samples.history()
     found = read(events.write(tmp_path, history))
-    assert len(found) == len(history) * 7 + len(history) // 2 * 4
+    assert len(found) == len(history) * 7 + len(history) // 2 * 5
     for record in history:
         np.testing.assert_allclose(found["train/loss", record["step"]], record["loss"], rtol=1e-6)
         np.testing.assert_allclose(found["train/learning_rate", record["step"]], record["learning_rate"], rtol=1e-6)

@@ -12,7 +12,7 @@ from tests.report import samples
 
 def test_a_run_gives_its_plots_as_well_formed_svg_with_a_spoken_form():
     drawn = plots.training(samples.history(), best_epoch=8)
-    assert [plot.name for plot in drawn] == ["loss", "reconstruction", "recall", "choice", "schedules"]
+    assert [plot.name for plot in drawn] == ["loss", "reconstruction", "recall", "choice", "score", "schedules"]
     for plot in drawn:
         root = ET.fromstring(plot.svg)
         assert root.get("role") == "img"
