@@ -17,7 +17,9 @@ class Name(NamedTuple):
     details: dict[str, str]
 
 
-_COLOURS = ("light blue", "red", "orange", "yellow", "green", "blue", "purple", "brown", "black", "white", "grey", "pink")
+_COLOURS = (
+    "light blue", "red", "orange", "yellow", "green", "blue", "purple", "brown", "black", "white", "grey", "pink",
+)  # fmt: skip
 _COLOUR_GROUPS = {"heart", "geometric", "book-paper", "punctuation", "flag"}
 _COLOURED = {"red apple", "green apple", "black cat", "cat", "black bird", "bird", "polar bear", "bear"}
 _COLOUR_ALIASES = {"polar bear": ("bear", "white"), "closed book": ("book", "red")}
@@ -98,8 +100,11 @@ def contradiction(picture: Name, caption: Name) -> str | None:
     kinds = [kind for kind in KINDS if picture.details.get(kind) != caption.details.get(kind)]
     if len(kinds) != 1 or kinds[0] not in caption.details:
         return None
-    if kinds[0] == "gender" and "person" in (picture.details.get("gender"), caption.details["gender"]):
-        return None
+    if kinds[0] == "gender":
+        shown, said = picture.details.get("gender", "person"), caption.details["gender"]
+        # A family of another size differs in more than its genders.
+        if "person" in (shown, said) or (picture.concept == "family" and shown.count(",") != said.count(",")):
+            return None
     return kinds[0]
 
 

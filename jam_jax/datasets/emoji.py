@@ -5,8 +5,10 @@
 
 import argparse
 import hashlib
+import itertools
 import json
 import pathlib
+import sys
 from collections import defaultdict
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from jam_jax.errors import JamError
 FLAGS = 9  # emojibase's group of flags, which no picture set here draws alike
 FRACTIONS = (0.7, 0.1, 0.2)
 NEIGHBOURS = 16
+TONES = (1, 3, 5)  # light, medium and dark in emojibase: tones that a picture tells apart
 
 
 class Emoji(NamedTuple):
@@ -49,9 +52,8 @@ def read(folder: pathlib.Path, *, variants: int = 800) -> list[Emoji]:
             raise JamError(f"{place}: is missing; run python -m jam_jax.datasets.fetch --to={folder}")
     subgroups = json.loads(source.with_name("groups.json").read_text())["subgroups"]
     drawn = {file.stem for file in pictures.iterdir()}
-    entries = [
-        entry for entry in json.loads(source.read_text()) if entry.get("group") != FLAGS and _id(entry["hexcode"]) in drawn
-    ]
+    everything = json.loads(source.read_text())
+    entries = [entry for entry in everything if entry.get("group") != FLAGS and _id(entry["hexcode"]) in drawn]
     chosen = _variants(entries, drawn, variants)
     emoji = []
     for entry in entries:
@@ -105,13 +107,14 @@ def _hash(text: str) -> str:
 
 
 def _variants(entries: list[dict[str, Any]], drawn: set[str], count: int) -> set[str]:
-    by_tone: dict[Any, list[str]] = defaultdict(list)
+    by_tone: dict[int, list[str]] = {tone: [] for tone in TONES}
     for entry in sorted(entries, key=lambda entry: _hash(entry["hexcode"])):
         for skin in entry.get("skins", ()):
-            if _id(skin["hexcode"]) in drawn:
+            # Two people of two tones have a list of tones and are left out, as are the medium-light and -dark.
+            if skin["tone"] in TONES and _id(skin["hexcode"]) in drawn:
                 by_tone[skin["tone"]].append(_id(skin["hexcode"]))
-    light, medium, dark = by_tone[1], by_tone[3], by_tone[5]
-    ends = [variant for both in zip(light, dark, strict=True) for variant in both]
+    light, medium, dark = by_tone.values()
+    ends = [variant for both in itertools.zip_longest(light, dark) for variant in both if variant]
     return set([*ends, *medium][:count])
 
 
@@ -151,10 +154,14 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("data"))
     parser.add_argument("--variants", type=int, default=800)
     arguments = parser.parse_args()
-    made = pairs(arguments.folder, variants=arguments.variants)
-    made.write(arguments.folder / "pairs.parquet")
-    print(f"{arguments.folder / 'pairs.parquet'}: {made.items} items, {made.captions} captions, "
-          f"{len(set(made.concepts))} concepts")  # fmt: skip
+    out = arguments.folder / "pairs.parquet"
+    try:
+        made = pairs(arguments.folder, variants=arguments.variants)
+        made.write(out)
+    except (JamError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"{out}: {made.items} items, {made.captions} captions, {len(set(made.concepts))} concepts")
 
 
 if __name__ == "__main__":

