@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
         "rows_per_shard": 1 << 20,  # one file a layer
         "layers": {
             "vit_s14": (8, 9, 11, 12),
-            "efficientnet_lite0": (13, 16, 17),
+            "efficientnet_lite0": (8, 11, 13, 16, 17),
             "mpnet": (11, 12),
             "minilm": (5, 6),
             "smollm2": (8, 15, 22, 30),
