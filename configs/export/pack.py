@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
         "dtype": "int8",
         "rows_per_shard": 1 << 20,  # one file a layer
         "layers": {
-            "vit_s14": (8, 9, 11, 12),
+            "vit_s14": (8, 10, 11, 12),
             "efficientnet_lite0": (8, 11, 13, 16, 17),
             "mpnet": (11, 12),
             "minilm": (5, 6),
