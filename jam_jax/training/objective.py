@@ -45,7 +45,7 @@ def loss(
     texts = jnp.concatenate([batch.language, batch.negatives.reshape(count * negatives, batch.language.shape[-1])])
     z_vision = _apply(modules.vision, params["vision"], "encode", batch.vision, vision_key)
     z_texts = _apply(modules.language, params["language"], "encode", texts, language_key)
-    z_language, z_negatives = z_texts[:count], z_texts[count:].reshape(count, negatives, -1)
+    z_language, z_negatives = z_texts[:count], z_texts[count:].reshape(count, negatives, z_texts.shape[-1])
     vision_hat = _apply(modules.vision, params["vision"], "decode", z_vision, vision_out_key)
     language_hat = _apply(modules.language, params["language"], "decode", z_language, language_out_key)
 
