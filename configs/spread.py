@@ -20,6 +20,7 @@ def get_config() -> ConfigDict:
             "captions": ("name", "tags"),
             "split": "pairs",  # as shipped; "seed" deals the concepts anew for each seed
             "standardise": True,
+            "constant": "stop",  # dimensions that never vary; "keep_mean": let them in as zeros
             "components": 512,  # leading principal components kept, 0: all dimensions
         },
         "objective": {

@@ -26,6 +26,7 @@ SCHEMA = {
     "data.captions": Field(str, many=True),
     "data.split": Field(str, choices=("pairs", "seed")),
     "data.standardise": Field(bool),
+    "data.constant": Field(str, choices=("stop", "keep_mean")),
     "data.components": Field(int, low=0),
     "objective.name": Field(str, choices=("con", "negcon", "spread")),
     "objective.alpha": Field(float, low=0, high=1),
@@ -39,7 +40,7 @@ SCHEMA = {
     "objective.reconstruction": Field(float, low=0),
     "objective.reconstruction_end": Field(float, low=0, optional=True),
     "model.form": Field(str, choices=("plain", "skip")),
-    "model.init": Field(str, choices=("random", "cca")),
+    "model.init": Field(str, choices=("random", "cca"), many=True),
     "model.hidden": Field(int, low=1, many=True),
     "model.latent": Field(int, low=1),
     "model.dropout": Field(float, low=0, high=0.99),
@@ -112,9 +113,12 @@ def _check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 def _claim(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     """Makes the folder with its config.json; raises JamError when it cannot be written."""
+    from jam_jax.activations.shards import write_atomically
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(config_lib.to_json(config))
+        if not (folder / "config.json").exists():
+            write_atomically(folder / "config.json", config_lib.to_json(config).encode())
     except OSError as error:
         raise JamError(f"{folder}: cannot be written ({error.strerror}); choose another --workdir") from error
 

@@ -19,7 +19,7 @@ from jam_jax.errors import JamError
 from jam_jax.evaluation import Examination
 from jam_jax.jam import JAM
 from jam_jax.metrics.reconstruction import r2
-from jam_jax.models import baselines, inputs, linear
+from jam_jax.models import baselines, inputs, linear, members
 from jam_jax.models.spectra import spectra
 from jam_jax.training import checkpoints, loop, objective, start, state, step
 
@@ -85,6 +85,7 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
         source.store.manifest.modality: inputs.fit(
             source.values[taken],
             standardise=data["standardise"],
+            constant=data["constant"],
             components=data["components"],
             where=f"data.{source.store.manifest.modality}_layer {source.layers}",
         )
@@ -109,14 +110,18 @@ def fit(prepared: Prepared, folder: pathlib.Path) -> Trained:
     checkpoints.save_inputs(folder, prepared.inputs)
 
     heads = {}
-    if "cca" in config["baselines"] or config["model"]["init"] == "cca":
+    if "cca" in config["baselines"] or "cca" in config["model"]["init"]:
         heads["cca"] = fit_baseline("cca", prepared)
     steps = settings["epochs"] * (len(x["train"]) // settings["batch"])
-    params = state.init_params(modules, config["seed"], config["objective"]["temperature"])
-    if config["model"]["init"] == "cca":
-        params = start_from(heads["cca"], params, prepared)
-    begun = state.init_state(params, step.make_optimizer(config, steps), config["seed"])
-    begun = parallel.replicate(begun, mesh)
+    starts = []
+    for member, init in enumerate(config["model"]["init"]):
+        key = state.member_key(config["seed"], member)
+        params = state.init_params(modules, key, config["objective"]["temperature"])
+        if init == "cca":
+            params = start_from(heads["cca"], params, prepared)
+        rate = settings["linear_rate"] if init == "cca" else 1.0
+        starts.append(state.init_state(params, step.make_optimizer(config, steps), key, rate))
+    begun = parallel.replicate(members.stack(starts), mesh)
     split = parallel.replicate(device_split(prepared), mesh)
 
     clock = time.perf_counter()
@@ -128,6 +133,7 @@ def fit(prepared: Prepared, folder: pathlib.Path) -> Trained:
         batch=settings["batch"],
         negatives=negatives,
         constrain=functools.partial(parallel.constrain_rows, mesh=mesh),
+        at_once=parallel.members_at_once(len(starts)),
     )
     compiled = jax.jit(epoch).lower(begun, split).compile()
     validate = make_validation(modules, prepared, mesh)
@@ -162,8 +168,8 @@ def make_validation(modules: objective.Modulator, prepared: Prepared, mesh: jax.
 
     @jax.jit
     def measured(params: Any, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
-        images = modules.vision.apply({"params": params["vision"]}, x, method="encode")
-        texts = modules.language.apply({"params": params["language"]}, y, method="encode")
+        images = members.unit(members.encode(modules.vision, params["vision"], x))
+        texts = members.unit(members.encode(modules.language, params["language"], y))
         return evaluation.recalls(exam, images, texts)
 
     return lambda params: {name: float(value) for name, value in jax.device_get(measured(params, x, y)).items()}
@@ -208,7 +214,7 @@ def evaluate(prepared: Prepared, trained: Trained, began: float) -> dict[str, An
     rows = prepared.rows["test"]
     raw_x, raw_y = prepared.vision.values[rows.items], prepared.language.values[rows.captions]
     z_x, z_y = jam.encode_images(raw_x, unit=False), jam.encode_texts(raw_y, unit=False)
-    test = evaluation.score(exam, z_x, z_y)
+    test = evaluation.score(exam, jam.encode_images(raw_x), jam.encode_texts(raw_y))
     test["reconstruction"] = {
         "vision": _reconstruction(prepared.inputs["vision"], raw_x, jam.reconstruct_images(z_x)),
         "language": _reconstruction(prepared.inputs["language"], raw_y, jam.reconstruct_texts(z_y)),

@@ -134,8 +134,9 @@ def _check(pairs: Pairs) -> None:
     if unknown:
         raise JamError(f"split {unknown[0]!r} is unknown; choose from {', '.join(SPLITS)}")
     owners = pairs.caption_items
-    if owners.size and (owners.min() < 0 or owners.max() >= pairs.items):
-        raise JamError(f"a caption belongs to item {owners.max()}, but there are {pairs.items} items")
+    astray = owners[(owners < 0) | (owners >= pairs.items)]
+    if astray.size:
+        raise JamError(f"a caption belongs to item {astray[0]}, but there are {pairs.items} items")
     split_of: dict[str, str] = {}
     for concept, split in zip(pairs.concepts, pairs.splits, strict=True):
         if split_of.setdefault(concept, split) != split:

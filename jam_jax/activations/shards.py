@@ -92,7 +92,7 @@ def open_shard(file: epath.Path) -> Shard:
         # Small vectors are copied so that reading rows touches one mapped region only.
         small = {name: np.array(tensors[name]) for name in ("scale", "offset") if name in tensors}
         return Shard(tensors["values"], **small)
-    except (struct.error, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise JamError(f"{file}: is not a readable shard ({type(error).__name__}); copy or export it again") from error
 
 

@@ -68,8 +68,8 @@ def open_pairs(root: epath.Path) -> Pairs:
 def load(root: epath.Path, name: str, layers: Sequence[int], modality: str, pairs: Pairs) -> Source:
     """Reads the wanted layers of one modality, side by side, and checks them against the pairs.
 
-    Raises JamError for an unknown backbone or layer, a store of the other modality or of other items, and rows with
-    NaN or infinite values.
+    Raises JamError for an unknown backbone or layer, a store of the other modality or of other items, an altered shard,
+    and rows with NaN or infinite values.
     """
     key = f"data.{modality}"
     store = open_store(root, name, key)
@@ -81,6 +81,7 @@ def load(root: epath.Path, name: str, layers: Sequence[int], modality: str, pair
         if layer not in store.layers:
             raise JamError(f"{key}_layer: {layer} is not stored for '{name}'; choose from {', '.join(map(str, store.layers))}")
     _check_rows(store, pairs.item_ids if modality == "vision" else pairs.caption_ids, key, name)
+    store.verify(layers)
     values = np.concatenate([store.layer(layer)[:] for layer in layers], axis=1)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size:

@@ -104,9 +104,12 @@ class Layer:
             rows = np.arange(*rows.indices(len(self)))
         rows = np.asarray(rows)
         if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise IndexError(f"boolean rows of shape {rows.shape}: the store has {len(self)} rows")
             rows = np.flatnonzero(rows)
-        if rows.size and (rows.min() < -len(self) or rows.max() >= len(self)):
-            raise IndexError(f"row {rows.max()} of layer {self._layer}: the store has {len(self)} rows")
+        outside = rows[(rows < -len(self)) | (rows >= len(self))]
+        if outside.size:
+            raise IndexError(f"row {outside.flat[0]} of layer {self._layer}: the store has {len(self)} rows")
         flat_rows = np.where(rows < 0, rows + len(self), rows).reshape(-1).astype(np.int64)
         out = np.empty((flat_rows.size, self.shape[1]), np.float32)
         shard_of_row = flat_rows // manifest.rows_per_shard
@@ -165,11 +168,12 @@ class Store:
             raise JamError(f"{self.path}: layer {layer} is not stored; choose from {', '.join(map(str, self.layers))}")
         return Layer(self, layer)
 
-    def verify(self) -> None:
-        """Reads every byte; raises JamError naming the first shard whose SHA-256 differs from the manifest."""
+    def verify(self, layers: Sequence[int] | None = None) -> None:
+        """Reads every byte, of all layers or these; raises JamError naming the first shard with another SHA-256."""
         for entry in self.manifest.shards:
             file = self.path / entry["file"]
-            if hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
+            wanted = layers is None or entry["layer"] in layers
+            if wanted and hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
                 raise JamError(f"{file}: its bytes differ from the manifest's SHA-256; copy or export it again")
 
     def _open_shard(self, layer: int, shard: int) -> shards.Shard:

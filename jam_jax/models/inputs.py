@@ -11,7 +11,7 @@ class Inputs(NamedTuple):
     """An affine map between activations [n, D] and inputs [n, P], fitted on training rows only.
 
     Attributes:
-      mean: [D]. scale: [D], 1 / standard deviation. basis: [D, P] with orthonormal columns.
+      mean: [D]. scale: [D], 1 / standard deviation, 0 for a constant dimension. basis: [D, P] with orthonormal columns.
       With P = D the basis is the identity and is left out (shape [0, 0]).
     """
 
@@ -32,33 +32,39 @@ class Inputs(NamedTuple):
     def invert(self, p_NxP: np.ndarray) -> np.ndarray:
         """Activations [n, D] nearest to inputs [n, P]; what the basis left out comes back as the training mean."""
         standard_NxD = p_NxP @ self.basis.T if self.basis.size else p_NxP
-        return standard_NxD / self.scale + self.mean
+        # Where scale is 0, nothing but the mean is known.
+        return np.divide(standard_NxD, self.scale, out=np.zeros_like(standard_NxD), where=self.scale != 0) + self.mean
 
 
-def fit(x_NxD: np.ndarray, *, standardise: bool, components: int, where: str) -> Inputs:
+def fit(x_NxD: np.ndarray, *, standardise: bool, constant: str, components: int, where: str) -> Inputs:
     """Statistics of training activations.
 
     Args:
       x_NxD: training rows.
       standardise: subtract the mean and divide by the standard deviation of each dimension; else leave values raw.
+      constant: what to do with a dimension that is constant over the training rows, as dead units are: 'stop' refuses
+        it, 'keep_mean' lets it in as zeros, and ``invert`` gives back its mean.
       components: keep this many leading principal components of the result, without whitening; 0 keeps all.
       where: named in errors.
 
     Raises:
-      JamError: a dimension is constant over the training rows, so nothing can be standardised.
+      JamError: a dimension is constant over the training rows and ``constant`` is 'stop', or all of them are.
     """
     width = x_NxD.shape[1]
     mean, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
     if standardise:
         # float64: a massive dimension (mean 100, deviation 0.1) loses its variance in float32 sums.
         mean64, deviation64 = x_NxD.mean(0, dtype=np.float64), x_NxD.std(0, dtype=np.float64)
-        constant = np.flatnonzero(deviation64 <= 1e-7 * np.maximum(1e-30, np.abs(mean64)))
-        if constant.size:
+        dead = deviation64 <= 1e-7 * np.maximum(1e-30, np.abs(mean64))
+        if dead.all():
+            raise JamError(f"{where}: every dimension has zero variance over the training rows; choose another layer")
+        if dead.any() and constant == "stop":
             raise JamError(
-                f"{where}: {constant.size} dimension(s) have zero variance over the training rows, the first is "
-                f"{constant[0]}; choose another layer, or pass raw values with --config.data.standardise=False"
+                f"{where}: {dead.sum()} dimension(s) have zero variance over the training rows, the first is "
+                f"{dead.argmax()}; let them in as zeros with --config.data.constant=keep_mean, or choose another layer"
             )
-        mean, scale = mean64.astype(np.float32), (1 / deviation64).astype(np.float32)
+        mean = mean64.astype(np.float32)
+        scale = np.where(dead, 0, 1 / np.where(dead, 1, deviation64)).astype(np.float32)
     basis = np.zeros((0, 0), np.float32)
     if 0 < components < width:
         centred_NxD = (x_NxD - mean) * scale

@@ -17,4 +17,5 @@ def linear(start: float, end: float | None, steps: int) -> Schedule:
 
 def learning_rate(peak: float, steps: int, *, warmup: float) -> Schedule:
     """Linear warm-up over a fraction of the steps, then a cosine that reaches 0 at ``steps``."""
-    return optax.warmup_cosine_decay_schedule(0.0 if warmup else peak, peak, round(warmup * steps), steps, 0.0)
+    rising = min(round(warmup * steps), steps - 1)
+    return optax.warmup_cosine_decay_schedule(0.0 if rising else peak, peak, rising, steps, 0.0)
