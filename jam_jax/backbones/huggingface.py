@@ -69,8 +69,11 @@ class VisionModel:
 class LanguageModel:
     """See ``backbones.Backbone``; encoders and decoders.
 
-    Every text opens with one special token. Decoders whose tokenizer adds none get their BOS (or EOS) in front: the
-    first token of a decoder draws a massive activation whatever it is, so it had better not be the caption's only word.
+    Every text opens with one special token. Decoders whose tokenizer adds none get one in front: the first token of a
+    decoder draws a massive activation whatever it is, so it had better not be the caption's only word. That token is
+    <|endoftext|> where the vocabulary has it, for it is what stood before every document in pre-training; BOS or EOS
+    may be marks of a chat. After SmolLM2's BOS <|im_start|> the first word is massive as well in 3 % of the captions,
+    after <|endoftext|> in none.
     """
 
     modality = "language"
@@ -84,10 +87,11 @@ class LanguageModel:
         self.padding_side = tokenizer.padding_side if decoder else "right"
         ids = tokenizer("a")["input_ids"]
         opens = bool(ids) and ids[0] in tokenizer.all_special_ids
-        opening = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-        if not opens and opening is None:
+        separator = tokenizer.get_vocab().get("<|endoftext|>")
+        candidates = [i for i in (separator, tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
+        if not opens and not candidates:
             raise JamError(f"backbone {source.name}: its tokenizer has neither BOS nor EOS to open a text with")
-        self._opening = [] if opens else [opening]
+        self._opening = [] if opens else candidates[:1]
         self.text_template = "".join(tokenizer.convert_ids_to_tokens(self._opening)) + "{caption}"
         pad = tokenizer.pad_token_id
         self._pad = pad if pad is not None else (tokenizer.eos_token_id or 0)

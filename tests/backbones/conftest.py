@@ -7,12 +7,12 @@ import pytest
 WORDS = ["red", "green", "apple", "dog", "cat", "house", "with", "a", "big", "small", "and", "the"]
 
 
-def save_tokenizer(folder, *, encoder, padding_side="right"):
+def save_tokenizer(folder, *, encoder, padding_side, words):
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     special = ["<pad>", "<s>", "</s>", "<unk>"]
-    vocabulary = {token: i for i, token in enumerate(special + WORDS)}
+    vocabulary = {token: i for i, token in enumerate(special + words)}
     fast = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     fast.pre_tokenizer = pre_tokenizers.Whitespace()
     if encoder:
@@ -25,7 +25,7 @@ def save_tokenizer(folder, *, encoder, padding_side="right"):
     wrapped.save_pretrained(folder)
 
 
-def save_language_model(folder, kind, padding_side="right"):
+def save_language_model(folder, kind, padding_side="right", words=WORDS):
     """Saves a random 'bert', 'mpnet' or 'llama' and returns the model."""
     import torch
     import transformers
@@ -41,7 +41,7 @@ def save_language_model(folder, kind, padding_side="right"):
     }[kind]()
     model = transformers.AutoModel.from_config(config).eval()
     model.save_pretrained(folder)
-    save_tokenizer(folder, encoder=kind != "llama", padding_side=padding_side)
+    save_tokenizer(folder, encoder=kind != "llama", padding_side=padding_side, words=words)
     return model
 
 

@@ -53,6 +53,13 @@ def test_decoders_get_an_opening_token_and_say_so(tmp_path, tiny):
     assert backbone.preprocess(["dog"])["ids"].tolist() == [[1, 4 + tiny.words.index("dog")]]
 
 
+def test_the_separator_of_documents_opens_before_bos(tmp_path, tiny):
+    tiny.language(tmp_path, "llama", words=["<|endoftext|>", *tiny.words[1:]])
+    backbone = backbones.load(str(tmp_path))
+    assert backbone.text_template == "<|endoftext|>{caption}"
+    assert backbone.preprocess(["dog"])["ids"].tolist() == [[4, 4 + tiny.words.index("dog")]]
+
+
 def test_encoders_pad_on_the_right_whatever_the_tokenizer_says(tmp_path, tiny):
     tiny.language(tmp_path, "bert", padding_side="left")
     backbone = backbones.load(str(tmp_path))
