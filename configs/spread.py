@@ -14,23 +14,23 @@ def get_config() -> ConfigDict:
         "data": {
             "root": "emoji",  # embedded, or a folder with pairs.parquet and stores
             "vision": "efficientnet_lite0",
-            "vision_layer": (13, 16, 17),  # several layers stand side by side
+            "vision_layer": (8, 11, 13, 16, 17),  # several layers stand side by side
             "language": "mpnet",
-            "language_layer": (11, 12),
+            "language_layer": (11,),
             "captions": ("name", "tags"),
             "split": "pairs",  # as shipped; "seed" deals the concepts anew for each seed
             "standardise": True,
             "constant": "stop",  # dimensions that never vary; "keep_mean": let them in as zeros
-            "components": 512,  # leading principal components kept, 0: all dimensions
+            "components": 1024,  # leading principal components kept, 0: all dimensions
         },
         "objective": {
             "name": "spread",
             "alpha": 0.5,
             "alpha_end": config_dict.placeholder(float),  # None: alpha stays as it is
-            "negatives": 4,  # hard negatives for each image and step
+            "negatives": 2,  # hard negatives for each image and step
             "negative_kinds": (),  # empty: every kind
             "nearest": 0,  # nearest captions of the batch that join the context
-            "same": "none",  # "concept": items of one concept are not each other's negatives
+            "same": "concept",  # items of one concept are not each other's negatives; "none": every item is
             "temperature": 0.07,
             "train_temperature": False,
             "reconstruction": 1.0,  # lambda
@@ -38,14 +38,16 @@ def get_config() -> ConfigDict:
         },
         "model": {
             "form": "skip",
-            "init": "cca",
-            "hidden": (256, 256),
-            "latent": 256,
+            # One autoencoder pair for each entry, latents side by side: one that starts from the CCA solution and
+            # two that do not make different mistakes.
+            "init": ("cca", "random", "random"),
+            "hidden": (256,),
+            "latent": 512,
             "dropout": 0.3,
             "gate_bias": 2.0,
         },
         "train": {
-            "epochs": 40,
+            "epochs": 12,
             "batch": 256,
             "optimizer": "adamw",
             "learning_rate": 3e-3,
@@ -53,9 +55,9 @@ def get_config() -> ConfigDict:
             "weight_decay": 0.5,
             "warmup": 0.05,
             "clip": 1.0,
-            "validate_every": 2,
-            "checkpoint_every": 10,
-            "patience": 10,
+            "validate_every": 1,
+            "checkpoint_every": 4,
+            "patience": 5,
         },
         "baselines": ("linear", "cca", "ridge"),
     })  # fmt: skip

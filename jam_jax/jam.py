@@ -4,21 +4,24 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from jam_jax.errors import JamError
+from jam_jax.models import members
+from jam_jax.models.autoencoder import Autoencoder
 from jam_jax.models.inputs import Inputs
 from jam_jax.training import checkpoints, objective, state
 
 
 class JAM:
-    """Both autoencoders of a run with their training-set statistics.
+    """The autoencoders of a run with their training-set statistics.
 
-    Activations are the layers that the run was trained on, side by side: [n, D] for images, [m, E] for texts.
+    Activations are the layers that the run was trained on, side by side: [n, D] for images, [m, E] for texts. Latents
+    are those of the run's members side by side, H = members * config['model']['latent'].
     """
 
     def __init__(self, config: Mapping[str, Any], inputs: Mapping[str, Inputs], params: Any):
@@ -26,12 +29,8 @@ class JAM:
         self.inputs = inputs
         self.params = params
         modules = objective.modulator(config["model"], inputs["vision"].width, inputs["language"].width)
-        self._encode = {
-            name: jax.jit(functools.partial(getattr(modules, name).apply, method="encode")) for name in modules._fields
-        }
-        self._decode = {
-            name: jax.jit(functools.partial(getattr(modules, name).apply, method="decode")) for name in modules._fields
-        }
+        self._encode = {name: jax.jit(functools.partial(members.encode, module)) for name, module in _named(modules)}
+        self._decode = {name: jax.jit(functools.partial(members.decode, module)) for name, module in _named(modules)}
 
     @classmethod
     def load(cls, workdir: str | os.PathLike[str]) -> "JAM":
@@ -45,7 +44,9 @@ class JAM:
         if inputs is None or saved.latest() is None:
             raise JamError(f"{workdir}: holds a run without a checkpoint; let python -m jam_jax.main finish it")
         modules = objective.modulator(config["model"], inputs["vision"].width, inputs["language"].width)
-        like = jax.eval_shape(lambda: state.init_params(modules, 0, config["objective"]["temperature"]))
+        like = jax.eval_shape(
+            lambda: members.stack([state.init_params(modules, jax.random.key(0), 1.0) for _ in config["model"]["init"]])
+        )
         params = saved.restore_best(like)
         saved.close()
         return cls(config, inputs, params)
@@ -71,13 +72,17 @@ class JAM:
 
     def _latents(self, modality: str, x_NxD: np.ndarray, unit: bool) -> np.ndarray:
         x_NxD = _checked(x_NxD, len(self.inputs[modality].mean), f"{modality} activations")
-        z_NxH = np.asarray(self._encode[modality]({"params": self.params[modality]}, self.inputs[modality](x_NxD)))
-        return z_NxH / np.maximum(np.linalg.norm(z_NxH, axis=1, keepdims=True), 1e-12) if unit else z_NxH
+        z_NxMxH = self._encode[modality](self.params[modality], self.inputs[modality](x_NxD))
+        return np.asarray(members.unit(z_NxMxH) if unit else z_NxMxH.reshape(len(x_NxD), -1))
 
     def _reconstructed(self, modality: str, z_NxH: np.ndarray) -> np.ndarray:
-        z_NxH = _checked(z_NxH, self.config["model"]["latent"], "latents")
-        p_NxP = np.asarray(self._decode[modality]({"params": self.params[modality]}, z_NxH))
-        return self.inputs[modality].invert(p_NxP)
+        count, latent = len(self.config["model"]["init"]), self.config["model"]["latent"]
+        z_NxMxH = _checked(z_NxH, count * latent, "latents").reshape(-1, count, latent)
+        return self.inputs[modality].invert(np.asarray(self._decode[modality](self.params[modality], z_NxMxH)))
+
+
+def _named(modules: objective.Modulator) -> Iterator[tuple[str, Autoencoder]]:
+    return zip(modules._fields, modules, strict=True)
 
 
 def _checked(values: np.ndarray, width: int, what: str) -> np.ndarray:

@@ -20,10 +20,18 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def members_at_once(members: int) -> int | None:
+    """How many members of a run to train side by side: all on accelerators; None, one by one, on CPUs.
+
+    One member's matrices fill a CPU's cores already, and batched small products run slower there.
+    """
+    return None if jax.default_backend() == "cpu" else members
+
+
 def check_batch(batch: int, mesh: Mesh, where: str) -> None:
     """Raises JamError when a batch cannot be dealt evenly to the devices."""
     if batch % mesh.size:
-        raise JamError(f"{where} is {batch}, which {mesh.size} devices cannot share evenly; use a multiple of {mesh.size}")
+        raise JamError(f"{where} is {batch}, which {mesh.size} devices cannot share; use a multiple of {mesh.size}")
 
 
 def constrain_rows(tree: Any, mesh: Mesh) -> Any:

@@ -76,6 +76,8 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
             raise JamError(f"data.root: the {split} split has no items; write the pairs with all three splits")
         if (rows[split].caption_count == 0).any():
             raise JamError(f"data.captions: an item of the {split} split has no caption of {data['captions']}")
+    if not config["model"]["init"]:
+        raise JamError("model.init is empty; give 'random' or 'cca' for each member, for example ('random',)")
     if config["train"]["batch"] > len(rows["train"].items):
         raise JamError(
             f"train.batch is {config['train']['batch']}, more than the {len(rows['train'].items)} items of the train "

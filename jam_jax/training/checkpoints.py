@@ -50,7 +50,9 @@ class Checkpoints:
         """Only the best parameters of the newest checkpoint, on any number of devices."""
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         placed = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), like)
-        arrays = ocp.args.PyTreeRestore({"best": placed}, restore_args=_restore_args({"best": placed}), partial_restore=True)
+        wanted = {"best": placed}
+        how = ocp.checkpoint_utils.construct_restore_args(wanted)
+        arrays = ocp.args.PyTreeRestore(wanted, restore_args=how, partial_restore=True)
         restored = self._manager.restore(self._manager.latest_step(), args=ocp.args.Composite(arrays=arrays))
         return restored["arrays"]["best"]
 
@@ -58,10 +60,6 @@ class Checkpoints:
         """Waits until everything is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
-
-
-def _restore_args(like: Any) -> Any:
-    return ocp.checkpoint_utils.construct_restore_args(like)
 
 
 def abstract(tree: Any) -> Any:

@@ -78,12 +78,12 @@ def fit(
                 progress.train_seconds += time.perf_counter() - began
                 if not np.isfinite(measured["loss"]):
                     raise JamError(
-                        f"training: the loss is {measured['loss']} at epoch {progress.epoch}; the last checkpoint is kept, "
-                        "lower --config.train.learning_rate or look at the activations"
+                        f"training: the loss is {measured['loss']} at epoch {progress.epoch} and the last checkpoint "
+                        "is kept; lower --config.train.learning_rate or look at the activations"
                     )
                 scores = validate(state.params)
-                entry = {"epoch": progress.epoch, "step": int(state.step), **measured, "validation": scores}
-                progress.history.append(entry)
+                step = int(np.asarray(state.step).flat[0])  # members count alike
+                progress.history.append({"epoch": progress.epoch, "step": step, **measured, "validation": scores})
                 bar.set_postfix(loss=f"{measured['loss']:.3f}", validation=f"{scores['score']:.3f}")
                 if scores["score"] > progress.best_score:
                     best, progress.best_score = state.params, scores["score"]

@@ -57,7 +57,8 @@ def loss(
         if objective["name"] == "negcon":
             aligned = contrastive.negcon(z_vision, z_language, z_negatives, scale=scale, **members)
         else:
-            context = contrastive.nearest_captions(batch.language, objective["nearest"]) if objective["nearest"] else None
+            nearest = objective["nearest"]
+            context = contrastive.nearest_captions(batch.language, nearest) if nearest else None
             aligned = contrastive.spread(
                 z_vision, z_language, z_negatives, scale=scale, alpha=alpha, context=context, **members
             )

@@ -23,7 +23,6 @@ def make_optimizer(config: Mapping[str, Any], steps: int) -> optax.GradientTrans
         weight_decay=train["weight_decay"],
         clip=train["clip"],
         train_temperature=config["objective"]["train_temperature"],
-        linear_rate=train["linear_rate"] if config["model"]["init"] == "cca" else 1.0,
     )
 
 
@@ -47,22 +46,29 @@ def make_step(config: Mapping[str, Any], modules: objective.Modulator, steps: in
             "scale": jnp.exp(state.params["log_scale"]),
             "learning_rate": rate_of(state.step),
         }
-        return State(state.step + 1, optax.apply_updates(state.params, updates), opt_state, state.seed), metrics
+        updates = optimizer.scale_linear(updates, state.linear_rate)
+        params = optax.apply_updates(state.params, updates)
+        return state._replace(step=state.step + 1, params=params, opt_state=opt_state), metrics
 
     return train_step
 
 
 def make_epoch(
-    step: Step, *, batch: int, negatives: int, constrain: Callable[[Batch], Batch]
+    step: Step, *, batch: int, negatives: int, constrain: Callable[[Batch], Batch], at_once: int | None
 ) -> Callable[[State, Split], tuple[State, dict[str, jax.Array]]]:
-    """A jit-able epoch(state, split) -> state, mean metrics: one scan over a permutation that the device draws.
+    """A jit-able epoch(states, split) -> states, mean metrics: for each member one scan over a permutation.
 
-    Items beyond the last whole batch sit out; another permutation leaves others out. Every random number follows from
-    the seed and the step, so a resumed run draws what the uninterrupted one would have drawn.
+    The device draws the permutation. Items beyond the last whole batch sit out; another permutation leaves others out.
+    Every random number follows from the member's key and the step, so a resumed run draws what the uninterrupted one
+    would have drawn. ``at_once`` members are trained side by side (vmap), the rest after them; None: one by one.
     """
 
-    def epoch(state: State, split: Split) -> tuple[State, dict[str, jax.Array]]:
-        epoch_key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+    def epoch(states: State, split: Split) -> tuple[State, dict[str, jax.Array]]:
+        states, metrics = jax.lax.map(lambda state: member(state, split), states, batch_size=at_once)
+        return states, {name: values.mean() for name, values in metrics.items()}
+
+    def member(state: State, split: Split) -> tuple[State, dict[str, jax.Array]]:
+        epoch_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         steps = len(split.vision) // batch
         order_SxB = jax.random.permutation(epoch_key, len(split.vision))[: steps * batch].reshape(steps, batch)
 
@@ -70,7 +76,6 @@ def make_epoch(
             draw_key, step_key = jax.random.split(jax.random.fold_in(epoch_key, state.step))
             return step(state, constrain(draw(split, items_B, draw_key, negatives=negatives)), step_key)
 
-        state, metrics = jax.lax.scan(body, state, order_SxB)
-        return state, {name: values.mean() for name, values in metrics.items()}
+        return jax.lax.scan(body, state, order_SxB)
 
     return epoch
