@@ -30,7 +30,7 @@ class Field:
     ``many`` fields are tuples of the type; a single value is taken as a tuple of one.
     """
 
-    type: type
+    type: Any
     choices: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -96,8 +96,8 @@ def find_file(path: str) -> pathlib.Path:
     for shipped in (package / "configs" / relative, package.parent / "configs" / relative):
         if shipped.is_file():
             return shipped
-    known = sorted(str(file) for root in {package / "configs", package.parent / "configs"} for file in root.glob("*.py"))
-    names = [f"configs/{pathlib.Path(file).name}" for file in known]
+    shipped_in = (package / "configs", package.parent / "configs")
+    names = sorted({f"configs/{file.name}" for root in shipped_in for file in root.glob("*.py")})
     raise JamError(f"{path}: no such config file{suggest(path, names)}")
 
 

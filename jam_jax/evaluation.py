@@ -38,7 +38,7 @@ def examination(pairs: Pairs, rows: Rows) -> Examination:
     texts = np.flatnonzero(in_gallery[rows.owner])
     place = np.cumsum(in_gallery) - 1
     items = rows.items[rows.owner[texts]]
-    known = {
+    known: dict[str, Any] = {
         "kinds": [pairs.caption_kinds[m] for m in rows.captions[texts]],
         "categories": [pairs.categories[i] for i in items],
         "concepts": [pairs.concepts[i] for i in items],
@@ -68,7 +68,8 @@ def score(exam: Examination, images_NxH: np.ndarray, texts_MxH: np.ndarray) -> d
     }
     everything = [sum((lists[m] for lists in exam.hard.values()), []) for m in range(len(exam.owner))]
     by_kind = {
-        kind: choice.forced_choice(images_NxH, texts_MxH, exam.owner, lists) for kind, lists in sorted(exam.hard.items())
+        kind: choice.forced_choice(images_NxH, texts_MxH, exam.owner, lists)
+        for kind, lists in sorted(exam.hard.items())
     }
     choices["hard"] = choice.forced_choice(images_NxH, texts_MxH, exam.owner, everything)["accuracy"]
     choices["hard_by_kind"] = {kind: result["accuracy"] for kind, result in by_kind.items()}

@@ -10,7 +10,8 @@ CONCEPTS, VISION_LAYERS, LANGUAGE_LAYERS = 60, {1: 12, 2: 8}, {0: 10, 3: 16}
 def sample_pairs(concepts=CONCEPTS, seed=0):
     """Two items for each concept (plain and dark), two captions for each item; 60 : 20 : 20 percent of the concepts."""
     rng = np.random.default_rng(seed)
-    split_of = rng.permutation(np.repeat(["train", "validation", "test"], [6 * concepts // 10, concepts // 5, concepts // 5]))
+    sizes = [concepts - 2 * (concepts // 5), concepts // 5, concepts // 5]
+    split_of = rng.permutation(np.repeat(["train", "validation", "test"], sizes))
     items = [(c, tone) for c in range(concepts) for tone in ("plain", "dark")]
     # Caption 4c + 2t + k: kind k of tone t of concept c.
     captions = [(c, tone, kind) for c, tone in items for kind in ("name", "tags")]
@@ -26,7 +27,7 @@ def sample_pairs(concepts=CONCEPTS, seed=0):
         categories=[f"group{c % 3}" for c, _ in items],
         splits=[str(split_of[c]) for c, _ in items],
         gallery=np.array([tone == "plain" for _, tone in items]),
-        caption_texts=[f"{tone} thing number {c}" + (", thing" if kind == "tags" else "") for c, tone, kind in captions],
+        caption_texts=[f"{tone} thing {c}" + (", thing" if kind == "tags" else "") for c, tone, kind in captions],
         caption_kinds=[kind for _, _, kind in captions],
         caption_items=np.arange(len(captions)) // 2,
         negative_rows=negative_rows,
@@ -42,15 +43,12 @@ def sample_activations(pairs, seed=0, noise=0.3):
     detail = 0.5 * rng.normal(size=(1, 6)) * np.array([[item.endswith("dark")] for item in pairs.item_ids])
     hidden = concept + detail
 
-    def views(hidden, widths):
-        return {
-            layer: (
-                hidden @ rng.normal(size=(6, width)) + noise * rng.normal(size=(len(hidden), width)) + rng.normal(size=width)
-            ).astype(np.float32)
-            for layer, width in widths.items()
-        }
+    def view(hidden, width):
+        seen = hidden @ rng.normal(size=(6, width)) + rng.normal(size=width)
+        return (seen + noise * rng.normal(size=seen.shape)).astype(np.float32)
 
-    return views(hidden, VISION_LAYERS), views(hidden[pairs.caption_items], LANGUAGE_LAYERS)
+    vision = {layer: view(hidden, width) for layer, width in VISION_LAYERS.items()}
+    return vision, {layer: view(hidden[pairs.caption_items], width) for layer, width in LANGUAGE_LAYERS.items()}
 
 
 def write_store(path, layers, row_ids, modality, *, dtype="float32", rows_per_shard=50):
@@ -66,7 +64,7 @@ def write_store(path, layers, row_ids, modality, *, dtype="float32", rows_per_sh
 
 
 def write_data(root, seed=0):
-    """pairs.parquet with the stores 'eye' (layers 1, 2) and 'words' (layers 0, 3) in a new folder; returns the pairs."""
+    """A new folder with pairs.parquet, the stores 'eye' (layers 1, 2) and 'words' (layers 0, 3); returns the pairs."""
     root.mkdir(parents=True)
     pairs = sample_pairs(seed=seed)
     pairs.write(root / "pairs.parquet")

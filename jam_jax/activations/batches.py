@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Which rows of the stores make a split: items [N], captions [M], and everything of Split that is not activations."""
+    """Which rows of the stores make a split: items [N], captions [M], and what Split holds besides activations."""
 
     items: np.ndarray
     captions: np.ndarray

@@ -38,7 +38,7 @@ class Shard:
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Rows of this shard as float32 [len(rows), D]."""
         taken = np.take(self.values, rows, axis=0).astype(np.float32, copy=False)
-        if self.scale is not None:
+        if self.scale is not None and self.offset is not None:
             taken *= self.scale
             taken += self.offset
         return taken

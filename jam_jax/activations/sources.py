@@ -79,7 +79,8 @@ def load(root: epath.Path, name: str, layers: Sequence[int], modality: str, pair
         raise JamError(f"{key}_layer is empty; choose from {', '.join(map(str, store.layers))}")
     for layer in layers:
         if layer not in store.layers:
-            raise JamError(f"{key}_layer: {layer} is not stored for '{name}'; choose from {', '.join(map(str, store.layers))}")
+            stored = ", ".join(map(str, store.layers))
+            raise JamError(f"{key}_layer: {layer} is not stored for '{name}'; choose from {stored}")
     _check_rows(store, pairs.item_ids if modality == "vision" else pairs.caption_ids, key, name)
     store.verify(layers)
     values = np.concatenate([store.layer(layer)[:] for layer in layers], axis=1)
@@ -97,9 +98,11 @@ def _check_rows(store: Store, expected: list[str], key: str, name: str) -> None:
     if found == expected:
         return
     if len(found) != len(expected):
-        raise JamError(f"{key}: '{name}' has {len(found)} rows but the pairs name {len(expected)}; export it for these pairs")
+        raise JamError(
+            f"{key}: '{name}' has {len(found)} rows but the pairs name {len(expected)}; export it for these pairs"
+        )
     row = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
     raise JamError(
-        f"{key}: '{name}' holds other items than the pairs: row {row} is '{found[row]}' where '{expected[row]}' belongs; "
-        "export it for these pairs"
+        f"{key}: '{name}' holds other items than the pairs: row {row} is '{found[row]}' where '{expected[row]}' "
+        "belongs; export it for these pairs"
     )

@@ -22,7 +22,9 @@ def device_split(pairs, rows, same="concept"):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-@pytest.mark.parametrize(("caption_kinds", "negative_kinds"), [((), ()), (("name",), ("skin",)), (("tags",), ("neighbour",))])
+@pytest.mark.parametrize(
+    ("caption_kinds", "negative_kinds"), [((), ()), (("name",), ("skin",)), (("tags",), ("neighbour",))]
+)
 def test_rows_against_loops(pairs, split, caption_kinds, negative_kinds):
     rows = batches.rows(pairs, split, caption_kinds=caption_kinds, negative_kinds=negative_kinds)
     items = [i for i in range(pairs.items) if pairs.splits[i] == split]

@@ -81,7 +81,8 @@ def test_rows_equal_numpy_memmap(tmp_path, values, dtype):
     rng = np.random.default_rng(1)
     mask = rng.random(ROWS) < 0.4
     for rows in (
-        rng.permutation(ROWS), [22, 0, 22, 7, 7, -1, -ROWS], rng.integers(-ROWS, ROWS, 100), mask, ~mask, np.zeros(ROWS, bool),
+        rng.permutation(ROWS), [22, 0, 22, 7, 7, -1, -ROWS], rng.integers(-ROWS, ROWS, 100), mask, ~mask,
+        np.zeros(ROWS, bool),
         slice(None), slice(3, 17, 4), slice(None, None, -1), slice(-4, None), slice(5, 5), 4, -1, np.int64(11),
         np.array([[1, 20], [3, -3]]), np.array([], int), [],
     ):  # fmt: skip
@@ -145,7 +146,9 @@ def test_a_truncated_shard_is_named_on_open(tmp_path, values, keep):
         np.asarray(shards.open_shard(epath.Path(file)).values)
 
 
-@pytest.mark.parametrize("junk", [b"\x00" * 64, b"\xff" * 64, b"\x02" + b"\x00" * 7 + b"[]", b"\x02" + b"\x00" * 7 + b"{}"])
+@pytest.mark.parametrize(
+    "junk", [b"\x00" * 64, b"\xff" * 64, b"\x02" + b"\x00" * 7 + b"[]", b"\x02" + b"\x00" * 7 + b"{}"]
+)
 def test_a_shard_of_junk_is_named(tmp_path, values, junk):
     file = tmp_path / "shard.safetensors"
     file.write_bytes(junk)
@@ -255,7 +258,9 @@ def test_wrong_shapes_and_layers_are_refused(tmp_path, given):
     assert 0 in out.missing()
 
 
-@pytest.mark.parametrize("changes", [{"dtype": "float64"}, {"modality": "sound"}, {"row_ids": []}, {"rows_per_shard": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"dtype": "float64"}, {"modality": "sound"}, {"row_ids": []}, {"rows_per_shard": 0}]
+)
 def test_impossible_settings_are_refused(tmp_path, changes):
     with pytest.raises(JamError):
         writer(tmp_path / "s", **changes)
