@@ -7,9 +7,11 @@ import pathlib
 import platform
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jam_jax import evaluation, parallel
@@ -101,8 +103,13 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
     )  # fmt: skip
 
 
-def fit(prepared: Prepared, folder: pathlib.Path) -> Trained:
-    """Trains, or goes on training, and returns the parameters that validation liked best."""
+def fit(
+    prepared: Prepared, folder: pathlib.Path, heads: Mapping[str, baselines.Heads] = MappingProxyType({})
+) -> Trained:
+    """Trains, or goes on training, and returns the parameters that validation liked best.
+
+    ``heads`` are baselines of these very inputs, where a caller has fitted them already.
+    """
     config, x, y = prepared.config, prepared.x, prepared.y
     settings = config["train"]
     mesh = parallel.data_mesh()
@@ -111,8 +118,8 @@ def fit(prepared: Prepared, folder: pathlib.Path) -> Trained:
     saved = checkpoints.Checkpoints(folder)
     checkpoints.save_inputs(folder, prepared.inputs)
 
-    heads = {}
-    if "cca" in config["baselines"] or "cca" in config["model"]["init"]:
+    heads = dict(heads)
+    if "cca" not in heads and ("cca" in config["baselines"] or "cca" in config["model"]["init"]):
         heads["cca"] = fit_baseline("cca", prepared)
     steps = settings["epochs"] * (len(x["train"]) // settings["batch"])
     starts = []
@@ -155,12 +162,17 @@ def fit(prepared: Prepared, folder: pathlib.Path) -> Trained:
 def device_split(prepared: Prepared) -> batches.Split:
     """The training split as arrays for the device."""
     rows = prepared.rows["train"]
+    groups = batches.groups(prepared.pairs, rows.items, prepared.config["objective"]["same"])
     return batches.Split(
-        vision=prepared.x["train"], language=prepared.y["train"], captions=rows.of_item,
-        caption_count=rows.caption_count, negatives=rows.negatives, negative_count=rows.negative_count,
-        owner=rows.owner.astype(np.int32),
-        group=batches.groups(prepared.pairs, rows.items, prepared.config["objective"]["same"]).astype(np.int32),
-    )  # fmt: skip
+        vision=jnp.asarray(prepared.x["train"]),
+        language=jnp.asarray(prepared.y["train"]),
+        captions=jnp.asarray(rows.of_item),
+        caption_count=jnp.asarray(rows.caption_count),
+        negatives=jnp.asarray(rows.negatives),
+        negative_count=jnp.asarray(rows.negative_count),
+        owner=jnp.asarray(rows.owner, jnp.int32),
+        group=jnp.asarray(groups, jnp.int32),
+    )
 
 
 def make_validation(modules: objective.Modulator, prepared: Prepared, mesh: jax.sharding.Mesh):
@@ -197,8 +209,9 @@ def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
     def score(images: np.ndarray, texts: np.ndarray) -> float:
         return float(evaluation.recalls(exam, images, texts)["score"])
 
-    arguments = (prepared.x["train"], prepared.y["train"], prepared.rows["train"].owner)
-    chosen = {"x_validation": prepared.x["validation"], "y_validation": prepared.y["validation"], "score": score}
+    arguments: tuple[Any, ...] = (prepared.x["train"], prepared.y["train"], prepared.rows["train"].owner)
+    held_out = {"x_validation": prepared.x["validation"], "y_validation": prepared.y["validation"]}
+    chosen: dict[str, Any] = held_out | {"score": score}
     if name == "linear":
         return linear.linear_heads(
             *arguments, **chosen, seed=config["seed"], batch=config["train"]["batch"], latent=config["model"]["latent"],
@@ -206,8 +219,8 @@ def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
             scale=1 / config["objective"]["temperature"], warmup=config["train"]["warmup"],
             groups_N=batches.groups(prepared.pairs, prepared.rows["train"].items, config["objective"]["same"]),
         )  # fmt: skip
-    shared = spectra(*arguments)
-    return {"cca": baselines.cca, "ridge": baselines.ridge}[name](*arguments, **chosen, shared=shared)
+    closed_form = baselines.cca if name == "cca" else baselines.ridge
+    return closed_form(*arguments, **chosen, shared=spectra(*arguments))
 
 
 def evaluate(prepared: Prepared, trained: Trained, began: float) -> dict[str, Any]:

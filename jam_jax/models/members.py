@@ -20,14 +20,15 @@ def stack(members: Sequence[Any]) -> Any:
 
 def encode(module: Autoencoder, params: Any, x_NxP: jax.Array) -> jax.Array:
     """Latents [N, M, H] of M members, of any length."""
-    z_MxNxH = jax.vmap(lambda one: module.apply({"params": one}, x_NxP, method="encode"))(params)
+    z_MxNxH: Any = jax.vmap(lambda one: module.apply({"params": one}, x_NxP, method="encode"))(params)
     return jnp.swapaxes(z_MxNxH, 0, 1)
 
 
 def decode(module: Autoencoder, params: Any, z_NxMxH: jax.Array) -> jax.Array:
     """Reconstruction [N, P]: each member decodes its own latents [N, M, H], and the mean is taken."""
     z_MxNxH = jnp.swapaxes(z_NxMxH, 0, 1)
-    return jax.vmap(lambda one, z: module.apply({"params": one}, z, method="decode"))(params, z_MxNxH).mean(0)
+    x_MxNxP: Any = jax.vmap(lambda one, z: module.apply({"params": one}, z, method="decode"))(params, z_MxNxH)
+    return x_MxNxP.mean(0)
 
 
 def unit(z_NxMxH: jax.Array) -> jax.Array:

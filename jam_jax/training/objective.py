@@ -70,4 +70,5 @@ def loss(
 
 
 def _apply(module: Autoencoder, params: Any, method: str, values: jax.Array, key: jax.Array) -> jax.Array:
-    return module.apply({"params": params}, values, train=True, method=method, rngs={"dropout": key})
+    applied: Any = module.apply({"params": params}, values, train=True, method=method, rngs={"dropout": key})
+    return applied
