@@ -25,6 +25,8 @@ from jam_jax.models import baselines, inputs, linear, members
 from jam_jax.models.spectra import spectra
 from jam_jax.training import checkpoints, loop, objective, start, state, step
 
+_CREDITS = {"emoji": "Pictures: Fluent Emoji 3D by Microsoft, MIT; names and tags: emojibase, MIT."}
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -308,7 +310,8 @@ def _reconstruction(fitted: inputs.Inputs, x: np.ndarray, x_hat: np.ndarray) -> 
 def _describe(prepared: Prepared) -> dict[str, Any]:
     pairs, rows = prepared.pairs, prepared.rows
     return {
-        "name": prepared.config["data"]["root"],
+        "name": prepared.root.name,
+        "credit": _CREDITS.get(prepared.config["data"]["root"]),
         "vision": prepared.vision.describe(),
         "language": prepared.language.describe(),
         "concepts": {split: len({pairs.concepts[i] for i in rows[split].items}) for split in SPLITS},

@@ -81,12 +81,15 @@ def lead(results: Mapping[str, Any]) -> str:
     alpha = lookup(results, ("config", "objective", "alpha"))
     if objective == "Spread" and isinstance(alpha, (int, float)):
         objective += f", α = {alpha:g}"
-    space = f"one {latent}-dimensional space" if latent else "one space"
+    members = lookup(results, ("config", "model", "init"), ())
+    count = 1 if isinstance(members, str) else len(members) or 1
+    space = f"one {latent * count:,}-dimensional space" if latent else "one space"
+    pairs = f"{count} pairs of small autoencoders, latents side by side," if count > 1 else "two small autoencoders"
     with_objective = f" with {objective}" if objective else ""
     return (
         f"A vision model ({model_sentence(results, 'vision')}) and a language model "
-        f"({model_sentence(results, 'language')}), trained apart and left frozen, meet in {space}: two small "
-        f"autoencoders were trained on their activations{with_objective}."
+        f"({model_sentence(results, 'language')}), trained apart and left frozen, meet in {space}: {pairs} "
+        f"were trained on their activations{with_objective}."
     )
 
 
