@@ -113,6 +113,9 @@ def run(schema: Mapping[str, Field], command: Callable[[dict[str, Any], str], in
     except JamError as error:
         print(f"error: {error}", file=sys.stderr)
         code = BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command starts again or goes on", file=sys.stderr)
+        code = INTERRUPTED
     sys.exit(code)
 
 

@@ -75,13 +75,13 @@ def train(config: Mapping[str, Any], workdir: str) -> dict[str, Any]:
     folder = pathlib.Path(workdir)
     _check(folder, settings)
     # Imported only now: a wrong config is told at once, before a second of imports.
-    from jam_jax import run
+    from jam_jax import outcome, run
 
     prepared = run.prepare(settings, folder)
     _claim(folder, settings)
     trained = run.fit(prepared, folder)
-    results = run.evaluate(prepared, trained, began)
-    run.report(prepared, trained, results, folder)
+    results = outcome.evaluate(prepared, trained, began)
+    outcome.report(prepared, trained, results, folder)
     return results
 
 
