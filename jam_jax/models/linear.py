@@ -19,10 +19,12 @@ from jam_jax.models.spectra import check_pairs
 
 
 class _Data(NamedTuple):
-    """What every step reads, on the device: activations, what each step draws, and which items are alike."""
+    """What training reads, on the device: activations, what each step draws, and which items are alike."""
 
     x_NxD: jax.Array
     y_MxE: jax.Array
+    x_validation: jax.Array
+    y_validation: jax.Array
     items_TxB: jax.Array
     captions_TxB: jax.Array
     groups_N: jax.Array
@@ -41,7 +43,7 @@ def linear_heads(
     batch: int,
     seed: int,
     latent: int = 256,
-    learning_rates: Sequence[float] = (3e-4, 1e-3, 3e-3),
+    learning_rates: Sequence[float] = (3e-3, 1e-2, 3e-2),
     weight_decays: Sequence[float] = (0.1, 1.0),
     scale: float = 1 / 0.07,
     warmup: float = 0.05,
@@ -67,7 +69,8 @@ def linear_heads(
     groups_N = np.arange(len(x_NxD)) if groups_N is None else groups_N
     schedule = optax.warmup_cosine_decay_schedule(0.0, 1.0, max(1, round(warmup * steps)), max(2, steps))
     schedule_T = schedule(np.arange(steps))
-    data = _Data(*(jnp.asarray(a) for a in (x_NxD, y_MxE, items_TxB, captions_TxB, groups_N, schedule_T)))
+    arrays = (x_NxD, y_MxE, x_validation, y_validation, items_TxB, captions_TxB, groups_N, schedule_T)
+    data = _Data(*map(jnp.asarray, arrays))
     learning_rate_G, weight_decay_G = (
         jnp.asarray(np.ravel(a), jnp.float32) for a in np.meshgrid(learning_rates, weight_decays, indexing="ij")
     )
@@ -81,13 +84,14 @@ def linear_heads(
     ends = np.unique(np.round(np.linspace(0, steps, evaluations + 1)[1:]).astype(int))
     start = 0
     for end in ends:
-        params_G, state_G = _advance(
+        params_G, state_G, latents_G = _advance(
             params_G, state_G, learning_rate_G, weight_decay_G, data, start, int(end), scale=scale
         )
         start = int(end)
-        vision_GxDxH, language_GxExH = (np.asarray(p) for p in params_G)
+        vision_GxDxH, language_GxExH = params_G
+        images_GxNxH, texts_GxMxH = (np.asarray(latents) for latents in latents_G)
         for g in range(len(learning_rate_G)):
-            value = float(score(x_validation @ vision_GxDxH[g], y_validation @ language_GxExH[g]))
+            value = float(score(images_GxNxH[g], texts_GxMxH[g]))
             if value > best_score:
                 best_score = value
                 settings = {
@@ -96,7 +100,7 @@ def linear_heads(
                     "step": int(end),
                     "validation": value,
                 }
-                best = (vision_GxDxH[g].copy(), language_GxExH[g].copy(), settings)
+                best = (np.asarray(vision_GxDxH[g]), np.asarray(language_GxExH[g]), settings)
     if best is None:
         raise JamError("linear_heads: no setting got a finite validation score; lower the learning rates")
     vision_DxH, language_ExH, settings = best
@@ -126,7 +130,10 @@ def _initial(key: jax.Array, width_vision: int, width_language: int, latent: int
 
 @partial(jax.jit, static_argnames="scale")
 def _advance(params_G, state_G, learning_rate_G, weight_decay_G, data, start, end, *, scale):
-    """Steps start..end - 1 of all settings; the bounds are traced, so that segments of any length share one program."""
+    """Steps start..end - 1 of all settings, and the validation latents after them.
+
+    The bounds are traced, so that segments of any length share one program.
+    """
 
     def step(t, carry):
         items_B = data.items_TxB[t]
@@ -146,4 +153,6 @@ def _advance(params_G, state_G, learning_rate_G, weight_decay_G, data, start, en
         params_G, state_G = carry
         return jax.vmap(update)(params_G, state_G, learning_rate_G, weight_decay_G)
 
-    return jax.lax.fori_loop(start, end, step, (params_G, state_G))
+    params_G, state_G = jax.lax.fori_loop(start, end, step, (params_G, state_G))
+    vision_GxDxH, language_GxExH = params_G
+    return params_G, state_G, (data.x_validation @ vision_GxDxH, data.y_validation @ language_GxExH)
