@@ -88,7 +88,7 @@ def small_config(root, **changes):
         "data.components": 0,
         "objective.negatives": 2,
         "model.form": "skip",
-        "model.init": "random",
+        "model.init": ("random",),
         "model.hidden": (16,),
         "model.latent": 8,
         "model.dropout": 0.1,
