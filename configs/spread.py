@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
         },
         "objective": {
             "name": "spread",
-            "alpha": 0.5,
+            "alpha": 0.7,  # as released; at 0.5 Spread is NegCon with its image-to-text term halved
             "alpha_end": config_dict.placeholder(float),  # None: alpha stays as it is
             "negatives": 1,  # hard negatives for each image and step
             "negative_kinds": (),  # empty: every kind

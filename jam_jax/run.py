@@ -119,15 +119,7 @@ def fit(
     if "cca" not in heads and ("cca" in config["baselines"] or "cca" in config["model"]["init"]):
         heads["cca"] = fit_baseline("cca", prepared)
     steps = settings["epochs"] * (len(x["train"]) // settings["batch"])
-    starts = []
-    for member, init in enumerate(config["model"]["init"]):
-        key = state.member_key(config["seed"], member)
-        params = state.init_params(modules, key, config["objective"]["temperature"])
-        if init == "cca":
-            params = start_from(heads["cca"], params, prepared)
-        rate = settings["linear_rate"] if init == "cca" else 1.0
-        starts.append(state.init_state(params, step.make_optimizer(config, steps), key, rate))
-    begun = parallel.replicate(members.stack(starts), mesh)
+    begun = parallel.replicate(begin(prepared, modules, heads, steps), mesh)
     split = parallel.replicate(device_split(prepared), mesh)
 
     clock = time.perf_counter()
@@ -139,7 +131,7 @@ def fit(
         batch=settings["batch"],
         negatives=negatives,
         constrain=functools.partial(parallel.constrain_rows, mesh=mesh),
-        at_once=parallel.members_at_once(len(starts)),
+        at_once=parallel.members_at_once(len(config["model"]["init"])),
     )
     compiled = jax.jit(epoch).lower(begun, split).compile()
     validate = make_validation(modules, prepared, mesh)
@@ -154,6 +146,26 @@ def fit(
     finally:
         saved.close()
     return Trained(JAM(config, prepared.inputs, jax.device_get(best)), progress, compile_seconds, heads)
+
+
+def begin(
+    prepared: Prepared, modules: objective.Modulator, heads: Mapping[str, baselines.Heads], steps: int
+) -> state.State:
+    """The states of all members before the first of ``steps`` steps, stacked."""
+    config = prepared.config
+    inits, temperature = config["model"]["init"], config["objective"]["temperature"]
+    keys = jnp.stack([state.member_key(config["seed"], member) for member in range(len(inits))])
+    # One compiled program for all members: hundreds of small ones would take seconds and hundreds of megabytes.
+    params = jax.device_get(jax.jit(jax.vmap(lambda key: state.init_params(modules, key, temperature)))(keys))
+    starts = [jax.tree.map(lambda leaf, place=member: leaf[place], params) for member in range(len(inits))]
+    starts = [
+        start_from(heads["cca"], one, prepared) if init == "cca" else one
+        for init, one in zip(inits, starts, strict=True)
+    ]
+    rates = jnp.array([config["train"]["linear_rate"] if init == "cca" else 1.0 for init in inits], jnp.float32)
+    optimizer = step.make_optimizer(config, steps)
+    make = jax.jit(jax.vmap(lambda params, key, rate: state.init_state(params, optimizer, key, rate)))
+    return make(jax.tree.map(lambda *leaves: np.stack(leaves), *starts), keys, rates)
 
 
 def device_split(prepared: Prepared) -> batches.Split:

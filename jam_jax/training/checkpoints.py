@@ -28,11 +28,13 @@ class Checkpoints:
 
     def __init__(self, workdir: str | os.PathLike[str]):
         folder = pathlib.Path(workdir).absolute() / "checkpoints"
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+        # Not in the background: a modulator is saved in about a second, and beside a running epoch the copies of a
+        # save would set the peak of the host's memory.
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(folder, options=options)
 
     def save(self, epoch: int, arrays: Any, progress: Mapping[str, Any]) -> None:
-        """Starts writing a checkpoint and returns; the arrays must not be donated afterwards."""
+        """Writes a checkpoint; it counts once it is there whole."""
         items = ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), progress=ocp.args.JsonSave(dict(progress)))
         self._manager.save(epoch, args=items, force=True)
 

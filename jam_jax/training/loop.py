@@ -93,10 +93,11 @@ def fit(
             else:
                 progress.train_seconds += time.perf_counter() - began
             bar.update()
-            stopping = stop.asked or last or (patience and progress.stale >= patience)
+            asked = stop.asked  # read once: a signal that comes while saving is answered after the next epoch
+            stopping = asked or last or (patience and progress.stale >= patience)
             if progress.epoch % checkpoint_every == 0 or stopping:
                 checkpoints.save(progress.epoch, {"state": state, "best": best}, dataclasses.asdict(progress))
-            if stop.asked and not last:
+            if asked and not last:
                 checkpoints.close()
                 raise Interrupted
     return best, progress

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -40,8 +39,8 @@ def with_linear_paths(
     gram_HxH = z_NxH.T @ z_NxH
     gram_HxH += 1e-3 * np.trace(gram_HxH) / len(gram_HxH) * np.eye(len(gram_HxH), dtype=np.float32)
     back_HxP = np.linalg.solve(gram_HxH, z_NxH.T @ x_NxP).astype(np.float32)
-    linear_in = {"kernel": jnp.asarray(kernel_PxH), "bias": jnp.asarray(-mean_P @ kernel_PxH, jnp.float32)}
-    linear_out = {"kernel": jnp.asarray(back_HxP), "bias": jnp.asarray(x_NxP.mean(0), jnp.float32)}
+    linear_in = {"kernel": kernel_PxH, "bias": (-mean_P @ kernel_PxH).astype(np.float32)}
+    linear_out = {"kernel": back_HxP, "bias": x_NxP.mean(0).astype(np.float32)}
     changed = {"encoder": encoder | {"linear": linear_in}, "decoder": decoder | {"linear": linear_out}}
     return params | {modality: params[modality] | changed}
 

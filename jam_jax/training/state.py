@@ -42,7 +42,7 @@ def init_params(modules: Modulator, key: jax.Array, temperature: float) -> Any:
 
 
 def init_state(
-    params: Any, optimizer: optax.GradientTransformation, key: jax.Array, linear_rate: float = 1.0
+    params: Any, optimizer: optax.GradientTransformation, key: jax.Array, linear_rate: jax.Array | float = 1.0
 ) -> State:
     """The state of one member before its first step."""
     return State(
