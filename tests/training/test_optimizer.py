@@ -17,8 +17,8 @@ def params():
     def side(width):
         return {
             "encoder": {"linear": {"kernel": rng.normal(size=(width, 3)), "bias": rng.normal(size=3)}},
-            "decoder": {"Dense_0": {"kernel": rng.normal(size=(3, width)), "bias": rng.normal(size=width)}, "gate": 0.1},
-        }
+            "decoder": {"out": {"kernel": rng.normal(size=(3, width)), "bias": rng.normal(size=width)}, "gate": 0.1},
+        }  # fmt: skip
 
     tree = {"vision": side(5), "language": side(4), "log_scale": np.log(1 / 0.07)}
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree)
