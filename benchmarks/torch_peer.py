@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from torch.nn import functional
 
 from benchmarks.worker import SETTINGS, Settings, keep_freed_memory, serve
@@ -115,8 +116,7 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    with np.load(arguments.initial) as file:
-        initial = {name: file[name] for name in file.files}
+    initial = load_file(arguments.initial)
     data = SETTINGS.batches(arguments.batch)
     batches = [
         (torch.from_numpy(vision), torch.from_numpy(np.concatenate([language, negatives])))

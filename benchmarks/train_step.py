@@ -52,6 +52,7 @@ def serve_ours(batch: int, initial: pathlib.Path) -> None:
     """Serves timings of the shipped step; first writes its initial parameters for the peer."""
     import jax
     import jax.numpy as jnp
+    from safetensors.numpy import save_file
 
     from jam_jax.activations.batches import Batch
     from jam_jax.training import objective, state, step
@@ -61,7 +62,7 @@ def serve_ours(batch: int, initial: pathlib.Path) -> None:
     params = state.init_params(modules, key, SETTINGS.temperature)
     leaves = jax.tree_util.tree_leaves_with_path(params)
     named = {"/".join(part.key for part in path): np.asarray(leaf) for path, leaf in leaves}
-    np.savez(initial, **{name: leaf for name, leaf in named.items() if leaf.ndim})
+    save_file({name: leaf for name, leaf in named.items() if leaf.ndim}, initial)
     # Only the own caption shows an image, and every negative counts.
     masks = np.ones((batch, 1), bool), np.eye(batch, dtype=bool), np.zeros((batch, batch, 1), bool)
     data = [Batch(*map(jnp.asarray, (v, t, u[:, None], *masks))) for v, t, u in SETTINGS.batches(batch)]
@@ -129,7 +130,7 @@ class Side:
 def measure(batch: int, threads: int, rounds: int, count: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows for one batch size, and facts for the environment."""
     with tempfile.TemporaryDirectory() as folder:
-        initial = pathlib.Path(folder) / "initial.npz"
+        initial = pathlib.Path(folder) / "initial.safetensors"
         common = ("--batch", str(batch), "--initial", str(initial))
         peer_of = ("benchmarks.torch_peer", *common, "--threads", str(threads))
         sides = {"ours": Side(threads, "benchmarks.train_step", "--worker", *common), "eager": Side(threads, *peer_of)}

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import importlib.util
 import json
+import math
 import os
 import pathlib
 import sys
@@ -27,7 +28,7 @@ INTERRUPTED = 75  # sysexits EX_TEMPFAIL: run the same command again and it goes
 class Field:
     """What one config key may hold: a type, and for it choices, a range, whether None or a tuple is allowed.
 
-    ``many`` fields are tuples of the type; a single value is taken as a tuple of one.
+    ``many`` fields are tuples of the type; a single value is taken as a tuple of one. ``some``: an empty one is refused.
     """
 
     type: Any
@@ -36,6 +37,7 @@ class Field:
     high: float | None = None
     optional: bool = False
     many: bool = False
+    some: bool = False
 
 
 def validate(config: Mapping[str, Any], schema: Mapping[str, Field], where: str = "config") -> dict[str, Any]:
@@ -79,11 +81,17 @@ def load_file(path: str | os.PathLike[str], arg: str | None = None) -> ConfigDic
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise JamError(f"{path}: the config file does not run ({type(error).__name__}: {error})") from error
-    if not hasattr(module, "get_config"):
-        raise JamError(f"{path}: has no get_config; a config is a Python file with get_config(arg) -> ConfigDict")
-    return module.get_config(arg) if arg is not None else module.get_config()
+        if not hasattr(module, "get_config"):
+            raise JamError(f"{path}: has no get_config; a config is a Python file with get_config(arg) -> ConfigDict")
+        config = module.get_config(arg) if arg is not None else module.get_config()
+    except JamError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = _one_line(error)
+        raise JamError(f"{path}: the config file does not run ({type(error).__name__}: {said}); correct it") from error
+    if not isinstance(config, (Mapping, ConfigDict)):
+        raise JamError(f"{path}: get_config gives {type(config).__name__}; let it return a ConfigDict")
+    return config
 
 
 def find_file(path: str) -> pathlib.Path:
@@ -111,8 +119,10 @@ def run(schema: Mapping[str, Field], command: Callable[[dict[str, Any], str], in
     try:
         code = _run(schema, command, workdir)
     except JamError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = BAD_INPUT
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        # Not sys.exit: native libraries imported a moment ago may still be starting threads, and an interpreter that
+        # ends meanwhile is aborted by the C++ runtime now and then. Nothing is left to clean up here.
+        os._exit(BAD_INPUT)
     except KeyboardInterrupt:
         print("interrupted; the same command starts again or goes on", file=sys.stderr)
         code = INTERRUPTED
@@ -143,10 +153,12 @@ def _run(schema: Mapping[str, Field], command: Callable[[dict[str, Any], str], i
         if len(rest) > 1:
             raise JamError(f"argument {rest[1]!r} is unknown; settings are given as --config.key=value")
         config = defined.value
+    except JamError:
+        raise
     except flags.UnrecognizedFlagError as error:
         raise JamError(f"flag --{error.flagname} is unknown; use --config, --config.key=value, --workdir") from error
     except flags.Error as error:
-        raise JamError(f"{path or 'command line'}: {_one_line(error)}") from error
+        raise JamError(f"{path or 'command line'}: {_wrong_override(argv, schema, error)}") from error
     except (AttributeError, KeyError) as error:
         raise JamError(f"{path}: {_unknown_override(argv, schema, error)}") from error
     except (TypeError, ValueError) as error:
@@ -178,7 +190,18 @@ def _unknown_override(argv: list[str], schema: Mapping[str, Field], error: Excep
     return _one_line(error)
 
 
-def _one_line(error: Exception) -> str:
+def _wrong_override(argv: list[str], schema: Mapping[str, Field], error: Exception) -> str:
+    for argument in argv:
+        key, given, value = argument.removeprefix("--config.").partition("=")
+        if given and str(error).startswith(f"flag {argument}:"):
+            if key in schema:
+                return f"{key} is {value!r}; it needs {_article(schema[key])}"
+            parts = [name for name in schema if name.startswith(f"{key}.")]
+            return f"'{key}' is a group of keys; set one of {', '.join(parts)}"
+    return _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).replace("\\n", " ").split())
 
 
@@ -200,6 +223,8 @@ def _checked(value: Any, field: Field, where: str) -> Any:
         raise JamError(f"{where} is None; it needs {_article(field)}")
     if field.many:
         values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        if field.some and not values:
+            raise JamError(f"{where} is empty; it needs at least {_article(field)}")
         return tuple(_checked(entry, dataclasses.replace(field, many=False), where) for entry in values)
     if field.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -212,6 +237,8 @@ def _checked(value: Any, field: Field, where: str) -> Any:
         raise JamError(f"{where} is {value}; it must be {_range(field)}")
     if field.high is not None and not value <= field.high:
         raise JamError(f"{where} is {value}; it must be {_range(field)}")
+    if field.type is float and not math.isfinite(value):
+        raise JamError(f"{where} is {value}; it must be finite")
     return value
 
 

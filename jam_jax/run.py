@@ -58,6 +58,8 @@ class Trained:
 def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
     """Reads and checks the data; raises JamError for anything that training could not stand on."""
     data = config["data"]
+    if "cca" in config["model"]["init"] and config["model"]["form"] != "skip":
+        raise JamError("model.init 'cca' needs the linear paths of model.form 'skip'; or use model.init 'random'")
     root = sources.folder(data["root"])
     pairs = sources.open_pairs(root)
     if data["split"] == "seed":
@@ -75,8 +77,6 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
             raise JamError(f"data.root: the {split} split has no items; write the pairs with all three splits")
         if (rows[split].caption_count == 0).any():
             raise JamError(f"data.captions: an item of the {split} split has no caption of {data['captions']}")
-    if not config["model"]["init"]:
-        raise JamError("model.init is empty; give 'random' or 'cca' for each member, for example ('random',)")
     if config["train"]["batch"] > len(rows["train"].items):
         raise JamError(
             f"train.batch is {config['train']['batch']}, more than the {len(rows['train'].items)} items of the train "
@@ -199,9 +199,7 @@ def make_validation(modules: objective.Modulator, prepared: Prepared, mesh: jax.
 
 
 def start_from(heads: baselines.Heads, params: Any, prepared: Prepared) -> Any:
-    """Skip paths that start as the linear solution; raises JamError when the model has none."""
-    if prepared.config["model"]["form"] != "skip":
-        raise JamError("model.init 'cca' needs the linear paths of model.form 'skip'; or use model.init 'random'")
+    """Skip paths that start as the linear solution."""
     latent = prepared.config["model"]["latent"]
     for modality, x, mean, matrix in (
         ("vision", prepared.x["train"], heads.vision_mean, heads.vision_DxH),

@@ -67,7 +67,8 @@ def fit(
     if checkpoints.latest() is not None:
         arrays, saved = checkpoints.restore(abstract({"state": state, "best": best}))
         state, best, progress = State(*arrays["state"]), arrays["best"], Progress(**saved)
-    with _Signals() as stop, tqdm(total=epochs, initial=progress.epoch, desc="train", unit="epoch", leave=False) as bar:
+    shown = {"desc": "train", "unit": "epoch", "leave": False, "disable": None}  # None: no bar in files and pipes
+    with _Signals() as stop, tqdm(total=epochs, initial=progress.epoch, **shown) as bar:
         while progress.epoch < epochs and not (patience and progress.stale >= patience):
             began = time.perf_counter()
             state, metrics = epoch(state, split)
