@@ -28,7 +28,7 @@ INTERRUPTED = 75  # sysexits EX_TEMPFAIL: run the same command again and it goes
 class Field:
     """What one config key may hold: a type, and for it choices, a range, whether None or a tuple is allowed.
 
-    ``many`` fields are tuples of the type; a single value is taken as a tuple of one. ``some``: an empty one is refused.
+    ``many`` fields are tuples of the type; a single value is taken as a tuple of one. ``some``: not empty.
     """
 
     type: Any

@@ -88,7 +88,7 @@ def test_a_finished_run_repeats_its_results(finished):
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    code = "import jam_jax, sys; print([m for m in ('torch', 'flax', 'orbax', 'jax', 'matplotlib') if m in sys.modules])"
+    code = "import jam_jax, sys; print([m for m in ('torch', 'flax', 'orbax', 'jax') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
