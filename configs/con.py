@@ -1,6 +1,9 @@
 """Con, everything else as configs/spread.py.
 
     python -m jam_jax.main --config=configs/con.py
+
+About 40 s on 2 cores. Over 5 seeds that deal the concepts anew: R@1 26.2 +- 2.3, medium choice 71.7 +- 2.2
+(benchmarks/objectives.py).
 """
 
 import pathlib

@@ -1,6 +1,9 @@
 """NegCon, everything else as configs/spread.py.
 
     python -m jam_jax.main --config=configs/negcon.py
+
+About 40 s on 2 cores. Over 5 seeds that deal the concepts anew: R@1 25.6 +- 2.5, medium choice 71.8 +- 2.4
+(benchmarks/objectives.py).
 """
 
 import pathlib

@@ -1,6 +1,10 @@
 """Spread on the embedded emoji activations: EfficientNet-Lite0 pictures meet all-mpnet-base-v2 captions.
 
     python -m jam_jax.main --config=configs/spread.py
+
+43 s and 1.8 GB on 2 cores. Over 5 seeds that deal the concepts anew (benchmarks/objectives.py): R@1 26.3 +- 2.3, medium
+choice 72.0 +- 2.5; paired against regularised CCA +1.3 +- 0.6 and +1.3 +- 1.1. On the shipped split, seed 0: R@1 23.1
+image to text and 19.6 text to image (CCA 22.7 and 20.6), medium 71.2 (CCA 69.6).
 """
 
 from ml_collections import ConfigDict, config_dict
