@@ -114,20 +114,27 @@ def params(workdir):
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(jam_jax.JAM.load(workdir).params)]
 
 
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """The workdir of a run that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    process = start(data[0], workdir)
+    assert process.communicate(timeout=300) and process.returncode == 0
+    return workdir
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_ends_bit_equal(data, tmp_path, how):
-    root, _ = data
-    whole = start(root, tmp_path / "whole")
-    assert whole.communicate(timeout=300) and whole.returncode == 0
-    stopped = start(root, tmp_path / "stopped")
-    wait_for_checkpoint(stopped, tmp_path / "stopped")
+def test_a_stopped_run_ends_bit_equal(data, whole, tmp_path, how):
+    workdir = tmp_path / "stopped"
+    stopped = start(data[0], workdir)
+    wait_for_checkpoint(stopped, workdir)
     stopped.send_signal(how)
     stopped.communicate(timeout=300)
     assert stopped.returncode == (-how if how == signal.SIGKILL else 75)
-    assert not (tmp_path / "stopped" / "results.json").exists()
-    resumed = start(root, tmp_path / "stopped")
+    assert not (workdir / "results.json").exists()
+    resumed = start(data[0], workdir)
     assert resumed.communicate(timeout=300) and resumed.returncode == 0
-    assert params(tmp_path / "stopped") == params(tmp_path / "whole")
-    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("whole", "stopped")]
+    assert params(workdir) == params(whole)
+    results = [json.loads((run / "results.json").read_text()) for run in (whole, workdir)]
     assert results[0]["test"] == results[1]["test"]
