@@ -95,8 +95,7 @@ class Pairs:
         if not file.exists():
             raise JamError(f"{file}: no such pairs file; every data folder needs one beside its stores")
         try:
-            with file.open("rb") as handle:
-                row = pq.read_table(handle).to_pylist()[0]
+            row = read_table(file).to_pylist()[0]
         except (pa.ArrowException, OSError, IndexError) as error:
             raise JamError(f"{file}: is not a readable Parquet file; write it again with Pairs.write") from error
         missing = [field.name for field in dataclasses.fields(cls) if field.name not in row]
@@ -106,6 +105,15 @@ class Pairs:
             return cls(**{field.name: row[field.name] for field in dataclasses.fields(cls)})
         except JamError as error:
             raise JamError(f"{file}: {error}") from error
+
+
+def read_table(file: epath.Path) -> pa.Table:
+    """A whole Parquet file, read in this thread.
+
+    pq.read_table leaves threads behind that hold the file; an interpreter that ends soon after is aborted by them now
+    and then (apache/arrow issue 34314).
+    """
+    return pq.ParquetFile(pa.BufferReader(file.read_bytes())).read(use_threads=False)
 
 
 _TEXTS = pa.list_(pa.string())
@@ -151,4 +159,4 @@ def _check(pairs: Pairs) -> None:
                 raise JamError(f"caption {caption} names a caption of its own item as hard negative")
 
 
-__all__ = ["SPLITS", "Pairs"]
+__all__ = ["SPLITS", "Pairs", "read_table"]

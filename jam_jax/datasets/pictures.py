@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from etils import epath
 
-from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.pairs import Pairs, read_table
 from jam_jax.errors import JamError
 
 SIZE = 64
@@ -32,8 +32,7 @@ class Pictures:
     def open(cls, path: str | os.PathLike[str]) -> "Pictures":
         """Reads a pictures file; raises JamError when it is missing or damaged."""
         try:
-            with epath.Path(path).open("rb") as handle:
-                return cls(pq.read_table(handle)["webp"].to_pylist())
+            return cls(read_table(epath.Path(path))["webp"].to_pylist())
         except (OSError, pa.ArrowException, KeyError) as error:
             raise JamError(f"{path}: is not a readable pictures file; build it again") from error
 
