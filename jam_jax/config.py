@@ -120,8 +120,8 @@ def run(schema: Mapping[str, Field], command: Callable[[dict[str, Any], str], in
         code = _run(schema, command, workdir)
     except JamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        # Not sys.exit: native libraries imported a moment ago may still be starting threads, and an interpreter that
-        # ends meanwhile is aborted by the C++ runtime now and then. Nothing is left to clean up here.
+        # Not sys.exit: an interpreter that ends while threads of native libraries still start is aborted by the C++
+        # runtime now and then (Arrow was caught at it), and a second line would follow. Nothing is left to clean up.
         os._exit(BAD_INPUT)
     except KeyboardInterrupt:
         print("interrupted; the same command starts again or goes on", file=sys.stderr)
