@@ -14,7 +14,6 @@ from jax.sharding import AxisType
 from jam_jax import parallel, run
 from jam_jax.models import members
 from jam_jax.training import step
-from tests.samples import small_config
 from tests.training.test_step import Problem
 
 problem = Problem(pathlib.Path(sys.argv[1]), model__dropout=0.1)
@@ -39,7 +38,8 @@ print(json.dumps({
 
 def test_eight_devices_compute_what_one_does(tmp_path):
     write_data(tmp_path / "data")
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    xla_flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    environment = os.environ | {"XLA_FLAGS": xla_flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "data")], env=environment, capture_output=True, text=True,
         timeout=600, check=False,

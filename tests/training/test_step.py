@@ -1,3 +1,4 @@
+import functools
 import pathlib
 
 import jax
@@ -20,6 +21,10 @@ def root(tmp_path_factory):
     return folder
 
 
+# Compiling is most of the time of these tests.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 class Problem:
     """A small run, taken apart."""
 
@@ -37,7 +42,7 @@ class Problem:
     def member(self, number=0):
         key = state.member_key(0, number)
 
-        @jax.jit
+        @jit
         def begin(key):
             params = state.init_params(self.modules, key, self.config["objective"]["temperature"])
             return state.init_state(params, step.make_optimizer(self.config, self.steps), key)
@@ -45,7 +50,7 @@ class Problem:
         return begin(key)
 
     def epoch(self, at_once=None, train_step=None, negatives=2):
-        return jax.jit(
+        return jit(
             step.make_epoch(
                 train_step or self.step, batch=self.batch, negatives=negatives, constrain=lambda b: b, at_once=at_once
             )
@@ -53,7 +58,7 @@ class Problem:
 
     def drawn(self, negatives=2):
         items = jnp.arange(self.batch, dtype=jnp.int32)
-        return batches.draw(self.split, items, jax.random.key(5), negatives=negatives)
+        return jit(functools.partial(batches.draw, negatives=negatives))(self.split, items, jax.random.key(5))
 
 
 def close(a, b, atol=1e-5):
@@ -82,11 +87,15 @@ def test_an_epoch_is_its_steps_one_by_one(root):
 
     epoch_key = jax.random.fold_in(jax.random.wrap_key_data(begun.key), 0)
     order = jax.random.permutation(epoch_key, len(problem.split.vision))
-    single, losses, one = begun, [], jax.jit(problem.step)
-    for number in range(problem.per_epoch):
-        items = order[number * problem.batch : (number + 1) * problem.batch]
+    single, losses = begun, []
+
+    @jit
+    def one(current, items, number):
         draw_key, step_key = jax.random.split(jax.random.fold_in(epoch_key, number))
-        single, measured = one(single, batches.draw(problem.split, items, draw_key, negatives=2), step_key)
+        return problem.step(current, batches.draw(problem.split, items, draw_key, negatives=2), step_key)
+
+    for number in range(problem.per_epoch):
+        single, measured = one(single, order[number * problem.batch : (number + 1) * problem.batch], number)
         losses.append(float(measured["loss"]))
     assert float(metrics["loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
     close(jax.tree.map(lambda leaf: leaf[0], scanned.params), single.params)
@@ -132,7 +141,7 @@ def test_members_train_as_if_alone(root):
 def test_alpha_lambda_and_temperature(root):
     settings = {"objective__alpha": 0.2, "objective__alpha_end": 0.8, "objective__reconstruction_end": 0.1}
     problem = Problem(root, objective__train_temperature=True, **settings)
-    one, current, batch = jax.jit(problem.step), problem.member(), problem.drawn()
+    one, current, batch = jit(problem.step), problem.member(), problem.drawn()
     scales = []
     for number in range(6):
         current, metrics = one(current, batch, jax.random.key(number))
