@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jam_jax
-from tests.samples import flags, nested, sample_activations, small_config, write_data
+from tests.samples import flags, nested, sample_activations, small_config, write_data, write_store
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,24 @@ def test_a_finished_run_repeats_its_results(finished):
     config = json.loads((workdir / "config.json").read_text())
     again = jam_jax.train(config, str(workdir))
     assert {**again, "timing": 0} == {**results, "timing": 0}
+
+
+def test_dead_dimensions_may_enter_as_zeros(data, tmp_path):
+    _, pairs = data
+    root = tmp_path / "dead"
+    root.mkdir()
+    pairs.write(root / "pairs.parquet")
+    vision, language = sample_activations(pairs)
+    vision[1][:, 4] = language[3][:, [0, 9]] = 2.5
+    write_store(root / "eye", vision, pairs.item_ids, "vision", dtype="int8")
+    write_store(root / "words", language, pairs.caption_ids, "language", dtype="int8")
+    settings = {"model__init": ("cca",), "baselines": ("cca", "ridge"), "data__constant": "keep_mean"}
+    results = jam_jax.train(nested(small_config(root, train__epochs=1, **settings)), str(tmp_path / "run"))
+    assert all(np.isfinite(value) for _, value in numbers(results["test"]))
+    assert results["baselines"]["cca"]["text_to_image"]["r@1"] > 3 * results["chance"]["text_to_image"]["r@1"]
+    jam = jam_jax.JAM.load(tmp_path / "run")
+    back = jam.reconstruct_texts(jam.encode_texts(language[3], unit=False))
+    assert (back[:, [0, 9]] == 2.5).all()
 
 
 def test_importing_the_package_loads_nothing_heavy():
