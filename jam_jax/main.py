@@ -94,17 +94,16 @@ def _check(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
     """Raises JamError unless the folder is new, empty, or holds a run of this very config."""
     file = folder / "config.json"
     try:
-        if not file.exists():
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise JamError(f"{folder}: is not empty and holds no run; choose another --workdir")
-            return
-        written = json.loads(file.read_text())
+        written = json.loads(file.read_text()) if file.exists() else None
+        occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except ValueError as error:
-        if isinstance(error, JamError):
-            raise
         raise JamError(f"{file}: is damaged; delete the folder or choose another --workdir") from error
     except OSError as error:
         raise JamError(f"{folder}: cannot be read ({error.strerror}); choose another --workdir") from error
+    if written is None:
+        if occupied:
+            raise JamError(f"{folder}: is not empty and holds no run; choose another --workdir")
+        return
     wanted = json.loads(config_lib.to_json(config))
     if written != wanted:
         key, there, here = next(_differences(written, wanted))

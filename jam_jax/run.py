@@ -15,11 +15,12 @@ import numpy as np
 from jam_jax import evaluation, parallel
 from jam_jax.activations import batches, sources
 from jam_jax.activations.pairs import SPLITS, Pairs
+from jam_jax.config import suggest
 from jam_jax.errors import JamError
 from jam_jax.evaluation import Examination
 from jam_jax.jam import JAM
 from jam_jax.models import baselines, inputs, linear, members
-from jam_jax.models.spectra import spectra
+from jam_jax.models.spectra import Spectra, spectra
 from jam_jax.training import checkpoints, loop, objective, start, state, step
 
 
@@ -43,6 +44,16 @@ class Prepared:
     x: dict[str, np.ndarray]
     y: dict[str, np.ndarray]
     exams: dict[str, Examination]
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the whole run."""
+        return self.config["train"]["epochs"] * (len(self.x["train"]) // self.config["train"]["batch"])
+
+    @functools.cached_property
+    def spectra(self) -> Spectra:
+        """The decomposition that CCA and ridge share; seconds of work, done when the first of them asks."""
+        return spectra(self.x["train"], self.y["train"], self.rows["train"].owner)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +129,11 @@ def fit(
     heads = dict(heads)
     if "cca" not in heads and ("cca" in config["baselines"] or "cca" in config["model"]["init"]):
         heads["cca"] = fit_baseline("cca", prepared)
-    steps = settings["epochs"] * (len(x["train"]) // settings["batch"])
-    begun = parallel.replicate(begin(prepared, modules, heads, steps), mesh)
+    begun = parallel.replicate(begin(prepared, modules, heads), mesh)
     split = parallel.replicate(device_split(prepared), mesh)
 
     clock = time.perf_counter()
-    train_step = step.make_step(config, modules, steps)
+    train_step = step.make_step(config, modules, prepared.steps)
     negatives = 0 if config["objective"]["name"] == "con" else config["objective"]["negatives"]
     negatives = min(negatives, split.negatives.shape[1])
     epoch = step.make_epoch(
@@ -148,10 +158,8 @@ def fit(
     return Trained(JAM(config, prepared.inputs, jax.device_get(best)), progress, compile_seconds, heads)
 
 
-def begin(
-    prepared: Prepared, modules: objective.Modulator, heads: Mapping[str, baselines.Heads], steps: int
-) -> state.State:
-    """The states of all members before the first of ``steps`` steps, stacked."""
+def begin(prepared: Prepared, modules: objective.Modulator, heads: Mapping[str, baselines.Heads]) -> state.State:
+    """The states of all members before the first step, stacked."""
     config = prepared.config
     inits, temperature = config["model"]["init"], config["objective"]["temperature"]
     keys = jnp.stack([state.member_key(config["seed"], member) for member in range(len(inits))])
@@ -163,7 +171,7 @@ def begin(
         for init, one in zip(inits, starts, strict=True)
     ]
     rates = jnp.array([config["train"]["linear_rate"] if init == "cca" else 1.0 for init in inits], jnp.float32)
-    optimizer = step.make_optimizer(config, steps)
+    optimizer = step.make_optimizer(config, prepared.steps)
     make = jax.jit(jax.vmap(lambda params, key, rate: state.init_state(params, optimizer, key, rate)))
     return make(jax.tree.map(lambda *leaves: np.stack(leaves), *starts), keys, rates)
 
@@ -222,17 +230,15 @@ def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
     if name == "linear":
         return linear.linear_heads(
             *arguments, **chosen, seed=config["seed"], batch=config["train"]["batch"], latent=config["model"]["latent"],
-            steps=config["train"]["epochs"] * (len(prepared.x["train"]) // config["train"]["batch"]),
+            steps=prepared.steps,
             scale=1 / config["objective"]["temperature"], warmup=config["train"]["warmup"],
             groups_N=batches.groups(prepared.pairs, prepared.rows["train"].items, config["objective"]["same"]),
         )  # fmt: skip
     closed_form = baselines.cca if name == "cca" else baselines.ridge
-    return closed_form(*arguments, **chosen, shared=spectra(*arguments))
+    return closed_form(*arguments, **chosen, shared=prepared.spectra)
 
 
 def _check_kinds(wanted: tuple[str, ...], known: Any, key: str) -> None:
-    from jam_jax.config import suggest
-
     known = sorted(set(known))
     for kind in wanted:
         if kind not in known:

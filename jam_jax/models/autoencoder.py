@@ -7,8 +7,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-FORMS = ("plain", "skip")
-
 
 class Block(nn.Module):
     """LayerNorm -> Dense to 2h -> SwiGLU gate to h -> Dropout; [..., d] -> [..., width].

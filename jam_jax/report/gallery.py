@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_BLOCK = 1024  # queries scored at once: bounds memory at _BLOCK x candidates
+from jam_jax.metrics import retrieval
+from jam_jax.metrics.arrays import unit_rows
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,9 @@ class Gallery:
         return pick[0], pick[1]
 
 
-def _unit(x_NxH: np.ndarray) -> np.ndarray:
-    x_NxH = np.asarray(x_NxH, dtype=np.float32)
-    return x_NxH / np.maximum(np.linalg.norm(x_NxH, axis=1, keepdims=True), 1e-12)
-
-
 def _scores(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     sim = queries @ candidates.T
     return np.where(np.isnan(sim), -np.inf, sim)
-
-
-def _right_ranks(queries_QxH: np.ndarray, answers_AxH: np.ndarray, query_item_Q: np.ndarray, answer_item_A: np.ndarray):
-    """Rank of the best right answer per query, ties against us; 0 where a query has no right answer."""
-    ranks = np.zeros(len(queries_QxH), dtype=np.int64)
-    for start in range(0, len(queries_QxH), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        sim = _scores(queries_QxH[rows], answers_AxH)
-        right = query_item_Q[rows, None] == answer_item_A[None, :]
-        best = np.max(sim, axis=1, where=right, initial=-np.inf)
-        ranks[rows] = np.where(right.any(axis=1), 1 + np.sum((sim >= best[:, None]) & ~right, axis=1), 0)
-    return ranks
 
 
 def gallery(
@@ -91,7 +75,7 @@ def gallery(
 
     The sample is drawn from all queries, not from the right ones: a reader sees the true share of mistakes.
     """
-    images, texts = _unit(images_GxH), _unit(texts_MxH)
+    images, texts = unit_rows(images_GxH, np), unit_rows(texts_MxH, np)
     owner = np.asarray(owner_M, dtype=np.int64)
     items = np.arange(len(images))
     first_caption = {int(item): captions[m] for m, item in reversed(list(enumerate(owner)))}
@@ -108,7 +92,7 @@ def gallery(
     for direction in ("image_to_text", "text_to_image"):
         forward = direction == "image_to_text"
         q, a, q_item, a_item = (images, texts, items, owner) if forward else (texts, images, owner, items)
-        ranks = _right_ranks(q, a, q_item, a_item)
+        ranks = retrieval.ranks(q, a, (q_item, a_item))
         answer, itself = (text_answer, image_answer) if forward else (image_answer, text_answer)
 
         def query(row: int, q=q, a=a, q_item=q_item, a_item=a_item, answer=answer, itself=itself,
@@ -122,7 +106,7 @@ def gallery(
             rank = 1 + int(np.sum((sim >= sim[j]) & ~right))  # from the very numbers shown, not from another matmul
             return Query(direction, own.text, own.picture, answers, rank, answer(j, float(sim[j]), True))
 
-        answerable = np.flatnonzero(ranks > 0)
+        answerable = np.flatnonzero(np.isin(q_item, a_item))
         drawn = rng.permutation(answerable)[:queries]
         sample += [query(int(row)) for row in drawn[np.argsort(ranks[drawn], kind="stable")]]
         by_rank = answerable[np.argsort(-ranks[answerable], kind="stable")]

@@ -10,8 +10,6 @@ from jam_jax.activations.batches import Batch
 from jam_jax.losses import contrastive, reconstruction
 from jam_jax.models.autoencoder import Autoencoder
 
-OBJECTIVES = ("con", "negcon", "spread")
-
 
 class Modulator(NamedTuple):
     """The two autoencoders; parameters are {'vision': ..., 'language': ..., 'log_scale': []}."""
