@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,7 +95,10 @@ def serve_ours(batch: int, initial: pathlib.Path) -> None:
 
 
 class Side:
-    """A process that is timed on request."""
+    """A process that is timed on request, and stopped at all other times.
+
+    PyTorch's OpenMP threads go on spinning when their work is done: left running, they take a core from the other side.
+    """
 
     def __init__(self, threads: int, *arguments: str, waiting: str = "ACTIVE"):
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
@@ -109,14 +113,19 @@ class Side:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self.facts = self._read()
+        self._process.send_signal(signal.SIGSTOP)
 
     def time(self, command: str, count: int) -> dict[str, float]:
         """Seconds for each of ``count`` repetitions."""
+        self._process.send_signal(signal.SIGCONT)
         self._stdin.write(f"{command} {count}\n")
         self._stdin.flush()
-        return {clock: seconds / count for clock, seconds in self._read().items()}
+        seconds = self._read()
+        self._process.send_signal(signal.SIGSTOP)
+        return {clock: total / count for clock, total in seconds.items()}
 
     def close(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
         self._stdin.close()
         self._process.wait()
 
