@@ -9,6 +9,7 @@ import importlib.metadata
 import io
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from jam_jax import backbones
 from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.pipeline import ahead
 from jam_jax.activations.shards import DTYPES
 from jam_jax.activations.store import Store, StoreWriter
 from jam_jax.backbones.pooling import POOLINGS, pool
@@ -43,6 +45,7 @@ SCHEMA = {
     "processes": Field(int, low=1),
 }
 _LIBRARIES = ("torch", "transformers", "tokenizers", "efficientnet-lite-pytorch", "gguf", "numpy", "pillow")
+_THREADS, _DEPTH = 2, 4  # batches that are prepared at a time, and ahead of the device
 _PICTURES = (".webp", ".png", ".jpg", ".jpeg")
 
 
@@ -105,16 +108,28 @@ def activations(
 ) -> dict[int, np.ndarray]:
     """Pooled hidden states {layer: float32 [len(inputs), D]} of pictures or strings, in the order given.
 
-    Rows of like length go through the model together; which rows share a batch depends on the inputs only.
+    Rows of like length go through the model together; which rows share a batch depends on the inputs only. Threads
+    open pictures and count tokens ahead of the device, and a batch is fetched from the device when the next one is
+    under way there.
     """
     pooled = {layer: np.empty((len(inputs), backbone.widths[layer]), np.float32) for layer in layers}
-    for rows in _batches(backbone.lengths(inputs), batch):
-        prepared = backbone.preprocess([inputs[row] for row in rows])
-        hidden = backbone.hidden_states(prepared)
-        mask_NxT = backbone.mask(prepared)
+    under_way: deque[tuple[np.ndarray, Mapping[int, Any]]] = deque()
+
+    def prepare(rows: np.ndarray) -> tuple[np.ndarray, Any]:
+        return rows, backbone.preprocess([inputs[row] for row in rows])
+
+    def fetch() -> None:
+        rows, found = under_way.popleft()
         for layer in layers:
-            pooled[layer][rows] = pool(hidden[layer], mask_NxT, pooling, backbone.prefix_tokens)
+            pooled[layer][rows] = np.asarray(found[layer])
         done(len(rows))
+
+    for rows, prepared in ahead(prepare, _batches(backbone.lengths(inputs), batch), threads=_THREADS, depth=_DEPTH):
+        under_way.append((rows, backbone.pooled(prepared, layers, pooling)))
+        if len(under_way) > 1:
+            fetch()
+    while under_way:
+        fetch()
     return pooled
 
 

