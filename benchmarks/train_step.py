@@ -17,17 +17,15 @@ import json
 import os
 import pathlib
 import platform
-import signal
-import subprocess
 import sys
 import tempfile
 from typing import Any
 
 import numpy as np
 
+from benchmarks.sides import Side, processor
 from benchmarks.worker import SETTINGS, keep_freed_memory, serve
 
-ROOT = pathlib.Path(__file__).parents[1]
 PEAK_SIZE = 4096
 
 
@@ -92,48 +90,6 @@ def serve_ours(batch: int, initial: pathlib.Path) -> None:
             product(square).block_until_ready()
 
     serve({"step": run, "peak": peak}, check=check, version=jax.__version__)
-
-
-class Side:
-    """A process that is timed on request, and stopped at all other times.
-
-    PyTorch's OpenMP threads go on spinning when their work is done: left running, they take a core from the other side.
-    """
-
-    def __init__(self, threads: int, *arguments: str, waiting: str = "ACTIVE"):
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        environment |= {"OMP_WAIT_POLICY": waiting, "JAX_PLATFORMS": "cpu"}
-        self._name = arguments[0]
-        cores = sorted(os.sched_getaffinity(0))[-threads:]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )  # fmt: skip
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self.facts = self._read()
-        self._process.send_signal(signal.SIGSTOP)
-
-    def time(self, command: str, count: int) -> dict[str, float]:
-        """Seconds for each of ``count`` repetitions."""
-        self._process.send_signal(signal.SIGCONT)
-        self._stdin.write(f"{command} {count}\n")
-        self._stdin.flush()
-        seconds = self._read()
-        self._process.send_signal(signal.SIGSTOP)
-        return {clock: total / count for clock, total in seconds.items()}
-
-    def close(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
-        self._stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._stdout.readline()
-        if not line:
-            raise SystemExit(f"error: {self._name} ended early; its message is above")
-        return json.loads(line)
 
 
 def measure(batch: int, threads: int, rounds: int, count: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -204,7 +160,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     environment: dict[str, Any] = {
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {_processor()}",
+        "machine": f"{platform.machine()}, {processor()}",
         "cores": os.cpu_count(),
         "threads": arguments.threads,
         "load_before": os.getloadavg()[0],
@@ -226,14 +182,6 @@ def main() -> None:
         target = pathlib.Path(arguments.json)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def _processor() -> str:
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":

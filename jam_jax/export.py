@@ -4,27 +4,25 @@ python -m jam_jax.export --config=configs/export/emoji.py:mpnet
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
-import io
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from etils import epath
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from jam_jax import backbones
 from jam_jax.activations.pairs import Pairs
 from jam_jax.activations.pipeline import ahead
 from jam_jax.activations.shards import DTYPES
-from jam_jax.activations.store import Store, StoreWriter
+from jam_jax.activations.store import Manifest, Store, StoreWriter
 from jam_jax.backbones.pooling import POOLINGS, pool
 from jam_jax.config import INTERRUPTED, Field, run, validate
+from jam_jax.datasets.rows import ON_BAD, source_rows
 from jam_jax.errors import JamError
 
 SCHEMA = {
@@ -35,7 +33,7 @@ SCHEMA = {
     "data.name": Field(str),
     "data.folder": Field(str),
     "data.view": Field(str),
-    "data.missing": Field(str, choices=("stop", "leave_out")),
+    "on_bad": Field(str, choices=ON_BAD),
     "pooling": Field(str, choices=POOLINGS),
     "layers": Field(int, low=0, many=True),
     "dtype": Field(str, choices=tuple(DTYPES)),
@@ -44,18 +42,19 @@ SCHEMA = {
     "process": Field(int, low=0),
     "processes": Field(int, low=1),
 }
-_LIBRARIES = ("torch", "transformers", "tokenizers", "efficientnet-lite-pytorch", "gguf", "numpy", "pillow")
+_LIBRARIES = ("jax", "torch", "torchax", "transformers", "tokenizers", "efficientnet-lite-pytorch", "gguf", "numpy", "pillow")
 _THREADS, _DEPTH = 2, 4  # batches that are prepared at a time, and ahead of the device
-_PICTURES = (".webp", ".png", ".jpg", ".jpeg")
 
 
 def export(config: Mapping[str, Any], out: str | os.PathLike[str]) -> Store | None:
     """Writes the pooled hidden states of one backbone for all items or captions of a data set.
 
     ``config.data.folder`` holds pairs.parquet and pictures/<view>/<item id>.webp (or .png, .jpg). A vision backbone
-    reads the pictures, a language backbone the captions; rows follow the pairs. Shards already written are kept, so an
-    interrupted export goes on and ends with the same bytes. With several processes, each given its ``process`` number,
-    process p writes the shards s with s % processes == p, and the last one to end writes the manifest.
+    reads the pictures, a language backbone the captions; rows follow the pairs. All of them are looked at before the
+    first goes through the model: missing and unreadable ones end the export (``on_bad='stop'``) or are left out and
+    listed in the manifest with their reasons ('skip'). Shards already written are kept, so an interrupted export goes
+    on and ends with the same bytes. With several processes, each given its ``process`` number, process p writes the
+    shards s with s % processes == p, and the last one to end writes the manifest.
 
     Returns the store, or None while shards of other processes are still missing. Raises JamError, one line, for bad
     settings, missing or broken pictures, empty captions and values that are not finite.
@@ -70,7 +69,10 @@ def export(config: Mapping[str, Any], out: str | os.PathLike[str]) -> Store | No
     unknown = [layer for layer in layers if layer >= len(backbone.widths)]
     if unknown:
         raise JamError(f"layers: {unknown[0]} is unknown; {backbone.name} has layers 0 to {len(backbone.widths) - 1}")
-    rows = source_rows(backbone.modality, pairs, data)
+    rows = source_rows(backbone.modality, pairs, data, on_bad=settings["on_bad"], known=known_skips(out))
+    if rows.skipped:
+        first = rows.skipped[0]
+        print(f"{len(rows.skipped)} rows are skipped, the first is {first['id']}: {first['reason']}", file=sys.stderr)
     writer = StoreWriter(
         out,
         modality=backbone.modality, backbone=backbone.name, revision=backbone.revision,
@@ -79,7 +81,7 @@ def export(config: Mapping[str, Any], out: str | os.PathLike[str]) -> Store | No
         rows_per_shard=settings["rows_per_shard"],
         dataset="/".join(filter(None, [data["name"], data["view"] if backbone.modality == "vision" else ""])),
         dataset_revision=rows.fingerprint, padding_side=backbone.padding_side, text_template=backbone.text_template,
-        libraries=_versions(),
+        libraries=_versions(), skipped=rows.skipped,
     )  # fmt: skip
     mine = [s for s in writer.missing() if s % settings["processes"] == settings["process"]]
     total = sum(len(writer.rows_of(shard)) for shard in mine)
@@ -139,67 +141,13 @@ def _batches(lengths: Sequence[int], batch: int) -> Iterator[np.ndarray]:
         yield order[start : start + batch]
 
 
-class Rows(NamedTuple):
-    """What makes the rows of a store: their ids, a function from row numbers to inputs, a fingerprint of all inputs."""
-
-    ids: list[str]
-    take: Callable[[Iterable[int]], Sequence[Any]]
-    fingerprint: str
-
-
-class Pictures(Sequence[Image.Image]):
-    """Picture files as PIL pictures, each opened when it is asked for: a shard of decoded pictures is too much."""
-
-    def __init__(self, files: Sequence[epath.Path]):
-        self.files = files
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, place: Any) -> Any:
-        file = self.files[place]
-        try:
-            picture = Image.open(io.BytesIO(file.read_bytes()))
-            picture.load()
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise JamError(
-                f"{file}: is no readable picture ({type(error).__name__}); replace it or leave it out"
-            ) from error
-        return picture
-
-
-def source_rows(modality: str, pairs: Pairs, data: Mapping[str, Any]) -> Rows:
-    """The pictures of one view, or the captions; ``data`` is ``config.data`` of an export.
-
-    Raises JamError for an empty caption, an unknown view and, unless ``data.missing`` allows it, a missing picture.
-    """
-    folder = epath.Path(data["folder"])
-    digest = hashlib.sha256()
-    if modality == "language":
-        for row, text in enumerate(pairs.caption_texts):
-            if not text.strip():
-                raise JamError(f"{folder}: caption {pairs.caption_ids[row]} is empty; leave it out of the pairs")
-            digest.update(text.encode() + b"\0")
-        fingerprint = f"captions-sha256:{digest.hexdigest()[:16]}"
-        texts = pairs.caption_texts
-        return Rows(pairs.caption_ids, lambda rows: [texts[row] for row in rows], fingerprint)
-    pictures = folder / "pictures" / data["view"]
-    if not pictures.exists():
-        raise JamError(f"data.view: no folder {pictures}; fetch the pictures first, see docs/data.md")
-    names = {file.stem: file for file in sorted(pictures.iterdir()) if file.suffix.lower() in _PICTURES}
-    missing = [item for item in pairs.item_ids if item not in names]
-    if missing and data["missing"] == "stop":
-        raise JamError(
-            f"{pictures}: {len(missing)} of {pairs.items} items have no picture, the first is {missing[0]}; add them, "
-            "or set data.missing='leave_out' for a store without these rows"
-        )
-    if missing:
-        print(f"{pictures}: {len(missing)} of {pairs.items} items have no picture and are left out", file=sys.stderr)
-    ids = [item for item in pairs.item_ids if item in names]
-    for item in ids:
-        digest.update(hashlib.sha256(names[item].read_bytes()).digest())
-    fingerprint = f"pictures-sha256:{digest.hexdigest()[:16]}"
-    return Rows(ids, lambda rows: Pictures([names[ids[row]] for row in rows]), fingerprint)
+def known_skips(out: str | os.PathLike[str]) -> list[dict[str, str]] | None:
+    """What an earlier start of the same export skipped, None when it is the first: saves looking at all rows again."""
+    for name in ("manifest.json", "plan.json"):
+        file = epath.Path(out) / name
+        if file.exists():
+            return Manifest.from_json(file.read_text(), str(file)).skipped
+    return None
 
 
 def _versions() -> dict[str, str]:

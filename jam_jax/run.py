@@ -80,6 +80,7 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
     _check_kinds(config["objective"]["negative_kinds"], kinds, "objective.negative_kinds")
     vision = sources.load(root, data["vision"], data["vision_layer"], "vision", pairs)
     language = sources.load(root, data["language"], data["language_layer"], "language", pairs)
+    pairs, vision, language = sources.without_skipped(pairs, vision, language)
     chosen = functools.partial(batches.rows, pairs, caption_kinds=data["captions"])
     rows = {split: chosen(split) for split in SPLITS}
     rows["train"] = chosen("train", negative_kinds=config["objective"]["negative_kinds"])

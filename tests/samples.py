@@ -51,12 +51,12 @@ def sample_activations(pairs, seed=0, noise=0.3):
     return vision, {layer: view(hidden[pairs.caption_items], width) for layer, width in LANGUAGE_LAYERS.items()}
 
 
-def write_store(path, layers, row_ids, modality, *, dtype="float32", rows_per_shard=50):
+def write_store(path, layers, row_ids, modality, *, dtype="float32", rows_per_shard=50, skipped=()):
     """A finished store of {layer: float32 [rows, D]}."""
     writer = StoreWriter(
         path, modality=modality, backbone=path.name, revision="1", weight_hash="abc", pooling="mean", dtype=dtype,
         layers={layer: values.shape[1] for layer, values in layers.items()}, row_ids=list(row_ids),
-        rows_per_shard=rows_per_shard, dataset="sample", dataset_revision="1",
+        rows_per_shard=rows_per_shard, dataset="sample", dataset_revision="1", skipped=list(skipped),
     )  # fmt: skip
     for shard in writer.missing():
         writer.write_shard(shard, {layer: values[writer.rows_of(shard)] for layer, values in layers.items()})

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -78,9 +79,9 @@ def loaded(monkeypatch):
 def settings(data_folder, name="words", **changes):
     config = {
         "backbone": {"name": name, "weights": "w", "revision": "", "runtime": "torch"},
-        "data": {"name": "test", "folder": str(data_folder), "view": "own", "missing": "stop"},
+        "data": {"name": "test", "folder": str(data_folder), "view": "own"},
         "pooling": "mean", "layers": (), "dtype": "float32",
-        "batch": 2, "rows_per_shard": 3, "process": 0, "processes": 1,
+        "batch": 2, "rows_per_shard": 3, "process": 0, "processes": 1, "on_bad": "stop",
     }  # fmt: skip
     for key, value in changes.items():
         if key in config["data"]:
@@ -157,13 +158,50 @@ def test_two_processes_make_what_one_makes(folder, loaded, tmp_path, order):
     assert digests(tmp_path / "two") == digests(tmp_path / "one")
 
 
-def test_items_without_picture_stop_the_export_or_are_left_out_aloud(folder, loaded, tmp_path, capsys):
+def test_items_without_picture_stop_the_export_or_are_skipped_aloud(folder, loaded, tmp_path, capsys):
     (folder / "pictures" / "own" / "item3.png").unlink()
-    with pytest.raises(JamError, match="1 of 7 items have no picture, the first is item3"):
+    with pytest.raises(JamError, match="1 of 7 rows cannot be used, the first is item3: there is no picture of it"):
         export.export(settings(folder, name="eye"), tmp_path / "out")
-    store = export.export(settings(folder, name="eye", missing="leave_out"), tmp_path / "out")
+    store = export.export(settings(folder, name="eye", on_bad="skip"), tmp_path / "out")
     assert store.manifest.row_ids == [item for item in ITEMS if item != "item3"]
-    assert "1 of 7 items have no picture" in capsys.readouterr().err
+    assert store.manifest.skipped == [{"id": "item3", "reason": "there is no picture of it"}]
+    assert "1 rows are skipped, the first is item3" in capsys.readouterr().err
+
+
+def test_bad_captions_stop_the_export_or_are_skipped(folder, loaded, tmp_path):
+    pairs = Pairs.open(folder / "pairs.parquet")
+    bad = {2: " \n", 4: "bell \a", 6: "word " * 10_000}
+    texts = [bad.get(row, text) for row, text in enumerate(pairs.caption_texts)]
+    texts[8] = "\u732b\u304c\u4e00\u5339"  # not Latin, and fine
+    dataclasses.replace(pairs, caption_texts=texts).write(folder / "pairs.parquet")
+    with pytest.raises(JamError, match="3 of 11 rows cannot be used, the first is item2/0: the caption is empty"):
+        export.export(settings(folder), tmp_path / "out")
+    store = export.export(settings(folder, on_bad="skip"), tmp_path / "out")
+    assert [row["id"] for row in store.manifest.skipped] == ["item2/0", "item4/0", "item6/0"]
+    reasons = [row["reason"] for row in store.manifest.skipped]
+    assert "empty" in reasons[0] and "U+0007" in reasons[1] and "10000 words" in reasons[2]
+    assert store.manifest.rows == 8
+
+
+def test_what_was_skipped_is_remembered_when_the_export_goes_on(folder, loaded, tmp_path, monkeypatch):
+    (folder / "pictures" / "own" / "item5.png").write_bytes(b"GIF89a")
+    whole = export.export(settings(folder, name="eye", on_bad="skip"), tmp_path / "whole")
+    export.export(settings(folder, name="eye", on_bad="skip", process=1, processes=2), tmp_path / "cut")
+
+    def again(*arguments):
+        raise AssertionError("pictures were looked at again")
+
+    monkeypatch.setattr("jam_jax.datasets.rows.inspect", again)
+    export.export(settings(folder, name="eye", on_bad="skip", process=0, processes=2), tmp_path / "cut")
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    assert [row["id"] for row in whole.manifest.skipped] == ["item5"]
+
+
+def test_nothing_usable_is_one_line(folder, loaded, tmp_path):
+    for item in ITEMS:
+        (folder / "pictures" / "own" / f"{item}.png").write_bytes(b"")
+    with pytest.raises(JamError, match="not one of 7 rows can be used"):
+        export.export(settings(folder, name="eye", on_bad="skip"), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +224,7 @@ def test_bad_settings_are_one_line(folder, loaded, tmp_path, change, message):
 
 def test_a_broken_picture_is_named(folder, loaded, tmp_path):
     (folder / "pictures" / "own" / "item5.png").write_bytes(b"GIF89a")
-    with pytest.raises(JamError, match="item5.png: is no readable picture"):
+    with pytest.raises(JamError, match="1 of 7 rows cannot be used, the first is item5: "):
         export.export(settings(folder, name="eye"), tmp_path / "out")
     with pytest.raises(JamError, match="no folder .*other"):
         export.export(settings(folder, name="eye", view="other"), tmp_path / "out")

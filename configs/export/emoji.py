@@ -28,7 +28,7 @@ def get_config(arg: str = "mpnet") -> ConfigDict:
     revision, pooling = BACKBONES[arg]
     return ConfigDict({
         "backbone": {"name": arg, "weights": f"data/weights/{arg}", "revision": revision, "runtime": "torch"},
-        "data": {"name": "emoji", "folder": "data", "view": "fluent", "missing": "stop"},
+        "data": {"name": "emoji", "folder": "data", "view": "fluent"},
         "pooling": pooling,
         "layers": (),  # all
         "dtype": "float16",
@@ -36,4 +36,5 @@ def get_config(arg: str = "mpnet") -> ConfigDict:
         "rows_per_shard": 1024,
         "process": 0,
         "processes": 1,
+        "on_bad": "stop",
     })  # fmt: skip

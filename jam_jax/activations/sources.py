@@ -1,12 +1,14 @@
 """From names in a config to arrays in memory: which stores, which layers, checked against the pairs."""
 
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from etils import epath
 
+from jam_jax.activations import selection
 from jam_jax.activations.pairs import Pairs
 from jam_jax.activations.store import Store
 from jam_jax.config import suggest
@@ -93,8 +95,27 @@ def load(root: epath.Path, name: str, layers: Sequence[int], modality: str, pair
     return Source(store, tuple(layers), values)
 
 
+def without_skipped(pairs: Pairs, vision: Source, language: Source) -> tuple[Pairs, Source, Source]:
+    """Leaves out, on both sides and in the pairs, what the export of either side had to skip; says so on stderr."""
+    items, captions = ({row["id"] for row in source.store.manifest.skipped} for source in (vision, language))
+    if not items and not captions:
+        return pairs, vision, language
+    kept, item_rows, caption_rows = selection.without(pairs, items, captions)
+    print(
+        f"{pairs.items - kept.items} of {pairs.items} items and {pairs.captions - kept.captions} of {pairs.captions} "
+        "captions are left out, because an export skipped them or what belongs to them",
+        file=sys.stderr,
+    )
+    return (
+        kept,
+        vision._replace(values=vision.values[item_rows]),
+        language._replace(values=language.values[caption_rows]),
+    )
+
+
 def _check_rows(store: Store, expected: list[str], key: str, name: str) -> None:
-    found = store.manifest.row_ids
+    skipped = {row["id"] for row in store.manifest.skipped}
+    found, expected = store.manifest.row_ids, [row for row in expected if row not in skipped]
     if found == expected:
         return
     if len(found) != len(expected):

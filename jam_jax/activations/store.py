@@ -42,6 +42,7 @@ class Manifest:
     padding_side: str = ""
     text_template: str = ""
     libraries: dict[str, str] = dataclasses.field(default_factory=dict)
+    skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)  # {id, reason} of rows left out
     shards: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # {layer, shard, file, bytes, sha256}
     format: int = FORMAT
 

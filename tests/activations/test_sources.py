@@ -55,3 +55,35 @@ def test_only_the_layers_that_are_read_are_hashed(data, tmp_path):
     sources.load(root, "eye", (2,), "vision", pairs)
     with pytest.raises(JamError, match="layer_01/shard-00001-of-00003.safetensors: its bytes differ"):
         sources.load(root, "eye", (2, 1), "vision", pairs)
+
+
+def test_what_one_export_skipped_is_left_out_on_both_sides(data, tmp_path, capsys):
+    pairs, root = data
+    vision, language = sample_activations(pairs)
+    lost, mute = pairs.item_ids[3], pairs.caption_ids[20]
+    kept = [row for row, item in enumerate(pairs.item_ids) if item != lost]
+    told = [row for row, caption in enumerate(pairs.caption_ids) if caption != mute]
+    for name, layers, modality, ids, rows, gone in (
+        ("blink", vision, "vision", pairs.item_ids, kept, lost),
+        ("stutter", language, "language", pairs.caption_ids, told, mute),
+    ):
+        write_store(
+            root / name, {layer: values[rows] for layer, values in layers.items()}, [ids[row] for row in rows], modality,
+            skipped=[{"id": gone, "reason": "broken"}],
+        )  # fmt: skip
+    eye = sources.load(root, "blink", (1,), "vision", pairs)
+    words = sources.load(root, "stutter", (3,), "language", pairs)
+    left, eye, words = sources.without_skipped(pairs, eye, words)
+    assert (left.items, left.captions) == (119, 237)
+    assert "1 of 120 items and 3 of 240 captions are left out" in capsys.readouterr().err
+    texts = {text: row for row, text in enumerate(pairs.caption_texts)}
+    np.testing.assert_array_equal(eye.values, vision[1][[pairs.item_ids.index(item) for item in left.item_ids]])
+    np.testing.assert_array_equal(words.values, language[3][[texts[text] for text in left.caption_texts]])
+
+
+def test_a_row_that_is_gone_without_a_word_is_an_error(data):
+    pairs, root = data
+    vision, _ = sample_activations(pairs)
+    write_store(root / "short", {1: vision[1][1:]}, pairs.item_ids[1:], "vision")
+    with pytest.raises(JamError, match="'short' has 119 rows but the pairs name 120"):
+        sources.load(root, "short", (1,), "vision", pairs)

@@ -66,4 +66,6 @@ def save_vision_model(folder, kind):
 @pytest.fixture
 def tiny():
     """Makers of tiny models, and the words that their tokenizer knows."""
-    return types.SimpleNamespace(language=save_language_model, vision=save_vision_model, words=WORDS)
+    return types.SimpleNamespace(
+        language=save_language_model, vision=save_vision_model, tokenizer=save_tokenizer, words=WORDS
+    )
