@@ -21,6 +21,8 @@ class Examination:
       owner: int [M], item of each caption. gallery_owner: place in ``gallery`` of each of ``texts``.
       distractors: 'easy' and 'medium' -> (rows among ``texts``, mask).
       hard: kind -> list of hard negative rows for every caption of the split.
+      sources: where the items come from several sources (picture sets), the questions of each: galleries are never
+        mixed, for a picture's style would give its source away. Scores are then means over the sources.
     """
 
     gallery: np.ndarray
@@ -29,11 +31,21 @@ class Examination:
     gallery_owner: np.ndarray
     distractors: dict[str, tuple[np.ndarray, np.ndarray]]
     hard: dict[str, list[list[int]]]
+    sources: dict[str, "Examination"] = dataclasses.field(default_factory=dict)
 
 
 def examination(pairs: Pairs, rows: Rows) -> Examination:
     """Prepares the questions of the split that ``rows`` selected."""
-    in_gallery = pairs.gallery[rows.items]
+    source_of = np.asarray(pairs.sources)[rows.items]
+    names = sorted(set(source_of.tolist()))
+    if len(names) == 1:
+        return _questions(pairs, rows, np.ones(len(rows.items), bool))
+    parts = {name: _questions(pairs, rows, source_of == name) for name in names}
+    return dataclasses.replace(_questions(pairs, rows, np.ones(len(rows.items), bool)), sources=parts)
+
+
+def _questions(pairs: Pairs, rows: Rows, asked_N: np.ndarray) -> Examination:
+    in_gallery = pairs.gallery[rows.items] & asked_N
     gallery = np.flatnonzero(in_gallery)
     texts = np.flatnonzero(in_gallery[rows.owner])
     place = np.cumsum(in_gallery) - 1
@@ -46,6 +58,8 @@ def examination(pairs: Pairs, rows: Rows) -> Examination:
     local = {int(m): row for row, m in enumerate(rows.captions)}
     hard: dict[str, list[list[int]]] = {}
     for row, m in enumerate(rows.captions.tolist()):
+        if not asked_N[rows.owner[row]]:
+            continue
         for negative, kind in zip(pairs.negative_rows[m], pairs.negative_kinds[m], strict=True):
             if kind != NEIGHBOUR and negative in local:
                 hard.setdefault(kind, [[] for _ in rows.captions])[row].append(local[negative])
@@ -60,7 +74,13 @@ def examination(pairs: Pairs, rows: Rows) -> Examination:
 
 
 def score(exam: Examination, images_NxH: np.ndarray, texts_MxH: np.ndarray) -> dict[str, Any]:
-    """Retrieval and choice of latents (all items and captions of the split), in the form of results.json."""
+    """Retrieval and choice of latents (all items and captions of the split), in the form of results.json.
+
+    With several sources 'sources' holds the scores of each.
+    """
+    if exam.sources:
+        each = {name: score(part, images_NxH, texts_MxH) for name, part in exam.sources.items()}
+        return _mean(list(each.values())) | {"sources": each}
     images, texts, owner = images_NxH[exam.gallery], texts_MxH[exam.texts], exam.gallery_owner
     choices: dict[str, Any] = {
         difficulty: choice.forced_choice(images, texts, owner, *exam.distractors[difficulty])["accuracy"]
@@ -83,6 +103,8 @@ def score(exam: Examination, images_NxH: np.ndarray, texts_MxH: np.ndarray) -> d
 
 def chance(exam: Examination) -> dict[str, Any]:
     """What random latents would score, exactly."""
+    if exam.sources:
+        return _mean([chance(part) for part in exam.sources.values()])
     return {
         "image_to_text": retrieval.chance_image_to_text(exam.gallery_owner, len(exam.gallery)),
         "text_to_image": retrieval.chance_text_to_image(exam.gallery_owner, len(exam.gallery)),
@@ -92,9 +114,24 @@ def chance(exam: Examination) -> dict[str, Any]:
 
 def recalls(exam: Examination, images: Any, texts: Any) -> dict[str, Any]:
     """What validation reads: R@1, 5, 10 both ways, and their mean as 'score'; also works inside jit."""
+    if exam.sources:
+        return _mean([recalls(part, images, texts) for part in exam.sources.values()])
     both = {
         "image_to_text": retrieval.image_to_text(images[exam.gallery], texts[exam.texts], exam.gallery_owner),
         "text_to_image": retrieval.text_to_image(images[exam.gallery], texts[exam.texts], exam.gallery_owner),
     }
     flat = {f"{way}/r@{k}": both[way][f"r@{k}"] for way in both for k in retrieval.CUTOFFS}
     return flat | {"score": sum(flat.values()) / len(flat)}
+
+
+def _mean(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of nested numbers, each over the scores that have it."""
+    names = list(dict.fromkeys(name for found in scores for name in found))
+    means: dict[str, Any] = {}
+    for name in names:
+        values = [found[name] for found in scores if found.get(name) is not None]
+        if values and isinstance(values[0], dict):
+            means[name] = _mean(values)
+        else:
+            means[name] = sum(values) / len(values) if values else None
+    return means

@@ -29,6 +29,8 @@ def on_white(picture: Image.Image) -> Image.Image:
     """An RGB picture; what is transparent becomes white, as paper would."""
     if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture
+    if picture.mode.startswith("I"):  # 16 bits a pixel, which Pillow would cut at 255 instead of scaling
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     with_alpha = picture.convert("RGBA")
     canvas = Image.new("RGBA", with_alpha.size, "white")
     canvas.alpha_composite(with_alpha)

@@ -37,7 +37,11 @@ def load(source: weights.Source) -> JittedVision | JittedLanguage:
         if isinstance(traced, huggingface.VisionModel):
             jitted = JittedVision(forward, params, preprocessing.processor(source), config, source)
         else:
-            jitted = JittedLanguage(forward, params, preprocessing.tokenizer(source), config, source)
+            tokenizer = preprocessing.tokenizer(source)
+            # A padded token on the left has nothing to attend to: NaN through torchax, and NaN times a weight of zero
+            # spoils what follows. On the right it attends to the text, and no text attends to it.
+            tokenizer.padding_side = "right"
+            jitted = JittedLanguage(forward, params, tokenizer, config, source)
         ours = jitted.hidden_states(traced.probe)
     except Exception as error:  # whatever torchax lacks ends in an error of some kind
         reason = " ".join(str(error).split())[:120]

@@ -31,14 +31,14 @@ def test_buckets_grow_by_halves():
 def test_language_runtimes_agree(tmp_path, tiny, capsys, runtime, kind, side):
     tiny.language(tmp_path, kind, padding_side=side)
     ours, torchs = backbones.load(str(tmp_path), runtime), backbones.load(str(tmp_path), "torch")
-    for attribute in ("widths", "modality", "padding_side", "text_template", "prefix_tokens", "weight_hash"):
+    for attribute in ("widths", "modality", "text_template", "prefix_tokens", "weight_hash"):
         assert getattr(ours, attribute) == getattr(torchs, attribute)
-    batch = ours.preprocess(TEXTS)
-    mask = ours.mask(batch)
-    for jax_NxTxD, torch_NxTxD in zip(ours.hidden_states(batch), torchs.hidden_states(batch), strict=True):
-        np.testing.assert_allclose(jax_NxTxD[mask], torch_NxTxD[mask], atol=2e-5)
+    batch, torch_batch = ours.preprocess(TEXTS), torchs.preprocess(TEXTS)
+    mask, torch_mask = ours.mask(batch), torchs.mask(torch_batch)
+    for jax_NxTxD, torch_NxTxD in zip(ours.hidden_states(batch), torchs.hidden_states(torch_batch), strict=True):
+        np.testing.assert_allclose(jax_NxTxD[mask], torch_NxTxD[torch_mask], atol=2e-5)
     for pooling in ("cls", "last", "mean", "mean_without_prefix"):
-        found, expected = ours.pooled(batch, (0, 3), pooling), torchs.pooled(batch, (0, 3), pooling)
+        found, expected = ours.pooled(batch, (0, 3), pooling), torchs.pooled(torch_batch, (0, 3), pooling)
         assert list(found) == [0, 3]
         for layer in found:
             np.testing.assert_allclose(found[layer], expected[layer], atol=2e-5)
