@@ -1,4 +1,4 @@
-"""What vision transformers and text encoders share: attention over all tokens, a scan over layers, loading of layers."""
+"""What vision transformers and text encoders share: attention over all tokens, layers in a scan, their loading."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -49,24 +49,24 @@ class Attention(nn.Module):
 
 
 def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
-    """Layer norm whose variance is that of the centred values: the fast formula loses digits where the mean is large."""
+    """Layer norm with the variance of centred values: the fast formula loses digits where the mean is large."""
     return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
 
 
-def scan(block: Callable[[Params, jax.Array], jax.Array], layers: Params, hidden: jax.Array, collect: Collect) -> Any:
-    """Runs ``block`` with each layer's parameters in turn, compiled once whatever the depth.
+def scan(block: nn.Module, layers: Params, hidden: jax.Array, *more: jax.Array, collect: Collect) -> Any:
+    """Runs ``block(hidden, *more)`` with each layer's parameters in turn, compiled once whatever the depth.
 
     Returns collect(hidden states) of the input and after each layer, stacked on a leading axis [L + 1, ...]; as
     ``collect`` runs inside the loop, hidden states that it pools are never all in memory.
     """
 
     def step(hidden: jax.Array, layer: Params) -> tuple[jax.Array, Any]:
-        after = block(layer, hidden)
+        after: Any = block.apply({"params": layer}, hidden, *more)
         return after, collect(after)
 
     first = collect(hidden)
     _, rest = jax.lax.scan(step, hidden, layers)
-    return jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, rest)
+    return jax.tree.map(lambda head, tail: jnp.concatenate([head[None], tail]), first, rest)
 
 
 def dense(tensors: Tensors, name: str, layers: int, inputs: int, outputs: int, *, bias: bool = True) -> Params:
@@ -92,11 +92,11 @@ class Settings:
     def __init__(self, hf: Mapping[str, Any], defaults: Mapping[str, Any]):
         self._values = {**defaults, **hf}
 
-    def number(self, key: str) -> int:
-        """A positive whole number."""
+    def number(self, key: str, least: int = 1) -> int:
+        """A whole number, by default a positive one."""
         value = self._values[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise JamError(f"config.json: {key} is {value!r}, expected a positive whole number")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise JamError(f"config.json: {key} is {value!r}, expected a whole number of at least {least}")
         return value
 
     def real(self, key: str) -> float:

@@ -162,7 +162,7 @@ def hidden_states(
     Returns collect's results stacked [L + 1, ...]. Raises JamError for pixels of another shape.
     """
     hidden = _embed(params["embeddings"], config, pixels)
-    return layers.scan(lambda layer, h: Block(config).apply({"params": layer}, h), params["layers"], hidden, collect)
+    return layers.scan(Block(config), params["layers"], hidden, collect=collect)
 
 
 def _embed(params: Params, config: Config, pixels_NxCxHxW: jax.Array) -> jax.Array:
