@@ -58,8 +58,8 @@ _DISTILBERT_KEYS = {
 # What transformers takes for settings that a config.json leaves out.
 _COMMON = {
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
-    "hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "position_embedding_type": "absolute",
-    "is_decoder": False, "add_cross_attention": False, "relative_attention_num_buckets": BUCKETS,
+    "hidden_act": "gelu", "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "is_decoder": False,
+    "add_cross_attention": False, "position_embedding_type": "absolute", "relative_attention_num_buckets": BUCKETS,
 }  # fmt: skip
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "bert": _COMMON | {"vocab_size": 30522, "type_vocab_size": 2},
@@ -197,8 +197,8 @@ def hidden_states(
         real = (ids != config.pad).astype(jnp.int32)
         positions = jnp.cumsum(real, axis=1) * real + config.pad
     words_NxTxD = jnp.take(embeddings["words"], ids, axis=0, mode="fill", fill_value=jnp.nan)
-    hidden = words_NxTxD + jnp.take(embeddings["positions"], positions, axis=0, mode="clip")
-    hidden = layers.layer_norm(config.epsilon, "norm").apply({"params": embeddings["norm"]}, hidden)
+    summed_NxTxD = words_NxTxD + jnp.take(embeddings["positions"], positions, axis=0, mode="clip")
+    hidden: Any = layers.layer_norm(config.epsilon, "norm").apply({"params": embeddings["norm"]}, summed_NxTxD)
     # Finite, so that a row of padding alone makes no NaN.
     bias = jnp.where(mask, 0, jnp.finfo(jnp.float32).min)[:, None, None]
     if config.kind == "mpnet":

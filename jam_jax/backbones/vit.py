@@ -18,7 +18,7 @@ from jam_jax.backbones.tensors import Tensors
 from jam_jax.errors import JamError
 
 _COMMON = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "hidden_act": "gelu"}
-_COMMON |= {"image_size": 224, "num_channels": 3, "qkv_bias": True}
+_COMMON |= {"image_size": 224, "num_channels": 3, "qkv_bias": True, "head_dim": None}
 _DINOV2 = _COMMON | {"mlp_ratio": 4, "layer_norm_eps": 1e-6, "patch_size": 14, "use_swiglu_ffn": False}
 # What transformers takes for settings that a config.json leaves out.
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -70,15 +70,19 @@ def config_from(hf: Mapping[str, Any]) -> Config:
     width, heads, dinov2 = get.number("hidden_size"), get.number("num_attention_heads"), kind != "vit"
     if width % heads:
         raise JamError(f"config.json: hidden_size {width} is no multiple of num_attention_heads {heads}")
+    get.one_of("head_dim", (None, width // heads))
     gated = dinov2 and get.flag("use_swiglu_ffn")
     feedforward = int(width * get.real("mlp_ratio")) if dinov2 else get.number("intermediate_size")
     if gated:  # two thirds, so that three matrices weigh as much as two, rounded up to a multiple of 8
         feedforward = (int(feedforward * 2 / 3) + 7) // 8 * 8
     patch, image = get.pair("patch_size"), get.pair("image_size")
+    grid = image[0] // patch[0], image[1] // patch[1]
+    if 0 in grid:
+        raise JamError("config.json: image_size {} x {} holds no patch of {} x {}".format(*image, *patch))
     return Config(
         width=width, layers=get.number("num_hidden_layers"), heads=heads, feedforward=feedforward,
         activation="silu" if gated else get.activation("hidden_act"), gated=gated, epsilon=get.real("layer_norm_eps"),
-        patch=patch, grid=(image[0] // patch[0], image[1] // patch[1]), channels=get.number("num_channels"),
+        patch=patch, grid=grid, channels=get.number("num_channels"),
         qkv_bias=get.flag("qkv_bias"), layer_scale=dinov2,
         registers=get.number("num_register_tokens") if kind == "dinov2_with_registers" else 0,
         antialias=kind == "dinov2_with_registers",
