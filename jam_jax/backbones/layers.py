@@ -1,0 +1,138 @@
+"""What vision transformers and text encoders share: attention over all tokens, layers in a scan, their loading."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jam_jax.backbones.tensors import Tensors
+from jam_jax.errors import JamError
+
+Params = dict[str, Any]
+Collect = Callable[[jax.Array], Any]
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": lambda x: nn.gelu(x, approximate=False),
+    "gelu_new": lambda x: nn.gelu(x, approximate=True),
+    "gelu_pytorch_tanh": lambda x: nn.gelu(x, approximate=True),
+    "relu": nn.relu,
+    "silu": nn.silu,
+    "swish": nn.silu,
+}
+
+
+class Attention(nn.Module):
+    """Every token looks at every token; [N, T, D] -> [N, T, D].
+
+    ``bias`` is added to the scores, broadcast to [N, heads, T, T]: a large negative number hides a token. Queries, keys
+    and values come from one product, which is faster than three. The softmax is in float32.
+    """
+
+    heads: int
+    qkv_bias: bool = True
+
+    @nn.compact
+    def __call__(self, hidden_NxTxD: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+        n, t, width = hidden_NxTxD.shape
+        each = width // self.heads
+        qkv = nn.Dense(3 * width, use_bias=self.qkv_bias, name="qkv")(hidden_NxTxD)
+        q, k, v = jnp.moveaxis(qkv.reshape(n, t, 3, self.heads, each), (2, 3), (0, 2))
+        scores_NxHxTxT = jnp.einsum("nhqd,nhkd->nhqk", q * each**-0.5, k, preferred_element_type=jnp.float32)
+        if bias is not None:
+            scores_NxHxTxT += bias
+        weights_NxHxTxT = nn.softmax(scores_NxHxTxT).astype(v.dtype)
+        mixed = jnp.einsum("nhqk,nhkd->nqhd", weights_NxHxTxT, v).reshape(n, t, width)
+        return nn.Dense(width, name="out")(mixed)
+
+
+def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
+    """Layer norm with the variance of centred values: the fast formula loses digits where the mean is large."""
+    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
+
+
+def scan(block: nn.Module, layers: Params, hidden: jax.Array, *more: jax.Array, collect: Collect) -> Any:
+    """Runs ``block(hidden, *more)`` with each layer's parameters in turn, compiled once whatever the depth.
+
+    Returns collect(hidden states) of the input and after each layer, stacked on a leading axis [L + 1, ...]; as
+    ``collect`` runs inside the loop, hidden states that it pools are never all in memory.
+    """
+
+    def step(hidden: jax.Array, layer: Params) -> tuple[jax.Array, Any]:
+        after: Any = block.apply({"params": layer}, hidden, *more)
+        return after, collect(after)
+
+    first = collect(hidden)
+    _, rest = jax.lax.scan(step, hidden, layers)
+    return jax.tree.map(lambda head, tail: jnp.concatenate([head[None], tail]), first, rest)
+
+
+def dense(tensors: Tensors, name: str, layers: int, inputs: int, outputs: int, *, bias: bool = True) -> Params:
+    """The linear layers ``name`` (with '{}' for the layer's number) as {'kernel': [L, in, out], 'bias': [L, out]}."""
+    params = {"kernel": tensors.take_layers(f"{name}.weight", layers, (outputs, inputs)).swapaxes(1, 2)}
+    return params | ({"bias": tensors.take_layers(f"{name}.bias", layers, (outputs,))} if bias else {})
+
+
+def norm(tensors: Tensors, name: str, layers: int, width: int) -> Params:
+    """The layer norms ``name`` as {'scale': [L, D], 'bias': [L, D]}."""
+    take = lambda half: tensors.take_layers(f"{name}.{half}", layers, (width,))  # noqa: E731
+    return {"scale": take("weight"), "bias": take("bias")}
+
+
+def joined(parts: Sequence[Params]) -> Params:
+    """Linear layers of one input as a single one, their outputs side by side."""
+    return {key: np.concatenate([part[key] for part in parts], axis=-1) for key in parts[0]}
+
+
+class Settings:
+    """A Hugging Face config.json with defaults for what older files leave out; refuses what a model cannot do."""
+
+    def __init__(self, hf: Mapping[str, Any], defaults: Mapping[str, Any]):
+        self._values = {**defaults, **hf}
+
+    def number(self, key: str, least: int = 1) -> int:
+        """A whole number, by default a positive one."""
+        value = self._values[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise JamError(f"config.json: {key} is {value!r}, expected a whole number of at least {least}")
+        return value
+
+    def real(self, key: str) -> float:
+        """A number."""
+        value = self._values[key]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise JamError(f"config.json: {key} is {value!r}, expected a number")
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        value = self._values[key]
+        if not isinstance(value, bool):
+            raise JamError(f"config.json: {key} is {value!r}, expected true or false")
+        return value
+
+    def pair(self, key: str) -> tuple[int, int]:
+        """Height and width, given as one number where they are equal."""
+        value = self._values[key]
+        height, width = value if isinstance(value, list | tuple) and len(value) == 2 else (value, value)
+        if not all(isinstance(side, int) and side > 0 for side in (height, width)):
+            raise JamError(f"config.json: {key} is {value!r}, expected one or two positive whole numbers")
+        return height, width
+
+    def activation(self, key: str) -> str:
+        """The name of a known activation."""
+        return self.one_of(key, tuple(ACTIVATIONS))
+
+    def one_of(self, key: str, choices: Sequence[Any]) -> Any:
+        """One of the settings that are supported."""
+        value = self._values[key]
+        if value not in choices:
+            raise JamError(f"config.json: {key} {value!r} is not supported; known: {', '.join(map(str, choices))}")
+        return value
+
+
+__all__ = [
+    "ACTIVATIONS", "Attention", "Collect", "Params", "Settings", "dense", "joined", "layer_norm", "norm", "scan",
+]  # fmt: skip
