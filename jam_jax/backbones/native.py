@@ -1,19 +1,21 @@
 """JAX-native backbones with Hugging Face weights: finds the family of a model, reads its weights, jits it. No torch."""
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
-from jam_jax.backbones import decoder, encoder, gguf, preprocessing, tensors, vit, weights
+from jam_jax.backbones import preprocessing, tensors, weights
 from jam_jax.backbones.jitted import JittedLanguage, JittedVision
 from jam_jax.errors import JamError
 
-FAMILIES: dict[str, Any] = {
-    **dict.fromkeys(vit.MODEL_TYPES, vit),
-    **dict.fromkeys(encoder.MODEL_TYPES, encoder),
-    **dict.fromkeys(decoder.MODEL_TYPES, decoder),
+# model_type of config.json -> the file that has its layers
+FAMILIES = {
+    **dict.fromkeys(("vit", "dinov2", "dinov2_with_registers"), "vit"),
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "distilbert", "mpnet"), "encoder"),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "gpt2", "bloom"), "decoder"),
 }
 
 
@@ -31,14 +33,15 @@ def load(source: weights.Source) -> JittedVision | JittedLanguage:
     model_type = described.get("model_type")
     if model_type not in FAMILIES:
         raise Unsupported(f"architecture '{model_type}' has no JAX-native form here")
-    family = FAMILIES[model_type]
+    family = importlib.import_module(f"jam_jax.backbones.{FAMILIES[model_type]}")
     try:
         config = family.config_from(described)
     except JamError as error:
         raise Unsupported(str(error)) from error
     params = family.params_from(open_tensors(source), config)
-    if family is vit:
-        return JittedVision(_forward(family, config, "pixels"), params, preprocessing.processor(source), described, source)
+    if FAMILIES[model_type] == "vit":
+        forward = _forward(family, config, "pixels")
+        return JittedVision(forward, params, preprocessing.processor(source), described, source)
     forward = _forward(family, config, "ids", "mask")
     return JittedLanguage(forward, params, preprocessing.tokenizer(source), described, source)
 
@@ -48,6 +51,8 @@ def read_config(source: weights.Source) -> dict[str, Any]:
     if source.kind == "dinov2-onnx":
         return preprocessing.DINOV2_SMALL
     if source.kind == "gguf":
+        from jam_jax.backbones import gguf
+
         return gguf.config(source.path)
     file = source.path / "config.json"
     try:
@@ -59,6 +64,8 @@ def read_config(source: weights.Source) -> dict[str, Any]:
 def open_tensors(source: weights.Source) -> tensors.Tensors:
     """The tensors of any kind of weights, under Hugging Face's names."""
     if source.kind == "gguf":
+        from jam_jax.backbones import gguf
+
         return gguf.open_gguf(source.path)
     if source.kind == "dinov2-onnx":
         size = preprocessing.DINOV2_SMALL

@@ -8,7 +8,7 @@ import numpy as np
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from jam_jax.backbones import gguf_tokenizer, pictures, weights
+from jam_jax.backbones import pictures, weights
 from jam_jax.errors import JamError
 
 MAX_TOKENS = 512
@@ -132,6 +132,8 @@ def tokenizer(source: weights.Source) -> Any:
     """The tokenizer that belongs to weights; raises JamError when there is none that loads."""
     try:
         if source.kind == "gguf":
+            from jam_jax.backbones import gguf_tokenizer
+
             return gguf_tokenizer.load(source.path)
         return transformers.AutoTokenizer.from_pretrained(source.path, local_files_only=True)
     except _NOT_LOADED as error:
@@ -139,7 +141,7 @@ def tokenizer(source: weights.Source) -> Any:
 
 
 _NOT_LOADED = (OSError, ValueError, KeyError, ImportError)
-_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
+_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "mpnet")
 
 
 def _positions(config: Mapping[str, Any]) -> int:
