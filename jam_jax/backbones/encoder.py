@@ -52,8 +52,8 @@ _NAMES = {
 }
 # What DistilBERT calls the settings of the others.
 _DISTILBERT_KEYS = {
-    "dim": "hidden_size", "n_layers": "num_hidden_layers", "n_heads": "num_attention_heads",
-    "hidden_dim": "intermediate_size", "activation": "hidden_act",
+    "hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
+    "intermediate_size": "hidden_dim", "hidden_act": "activation",
 }  # fmt: skip
 # What transformers takes for settings that a config.json leaves out.
 _COMMON = {
@@ -104,9 +104,7 @@ class Config:
 def config_from(hf: Mapping[str, Any]) -> Config:
     """The Config of a config.json; raises JamError for another model_type and for settings that are not supported."""
     kind = layers.Settings(hf, {"model_type": None}).one_of("model_type", tuple(_DEFAULTS))
-    if kind == "distilbert":
-        hf = {_DISTILBERT_KEYS.get(key, key): value for key, value in hf.items()} | {"layer_norm_eps": 1e-12}
-    get = layers.Settings(hf, _DEFAULTS[kind])
+    get = layers.Settings(hf, _DEFAULTS[kind], _DISTILBERT_KEYS if kind == "distilbert" else None)
     get.one_of("position_embedding_type", ("absolute",))
     get.one_of("relative_attention_num_buckets", (BUCKETS,))
     for key in ("is_decoder", "add_cross_attention"):

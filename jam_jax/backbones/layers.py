@@ -87,38 +87,42 @@ def joined(parts: Sequence[Params]) -> Params:
 
 
 class Settings:
-    """A Hugging Face config.json with defaults for what older files leave out; refuses what a model cannot do."""
+    """A Hugging Face config.json with defaults for what older files leave out; refuses what a model cannot do.
 
-    def __init__(self, hf: Mapping[str, Any], defaults: Mapping[str, Any]):
-        self._values = {**defaults, **hf}
+    ``names`` says what the file calls a setting, where that is not what its kin call it.
+    """
+
+    def __init__(self, hf: Mapping[str, Any], defaults: Mapping[str, Any], names: Mapping[str, str] | None = None):
+        self._names = names or {}
+        self._values = {self._names.get(key, key): value for key, value in defaults.items()} | dict(hf)
 
     def number(self, key: str, least: int = 1) -> int:
         """A whole number, by default a positive one."""
-        value = self._values[key]
+        name, value = self._find(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise JamError(f"config.json: {key} is {value!r}, expected a whole number of at least {least}")
+            raise JamError(f"config.json: {name} is {value!r}, expected a whole number of at least {least}")
         return value
 
     def real(self, key: str) -> float:
         """A number."""
-        value = self._values[key]
+        name, value = self._find(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise JamError(f"config.json: {key} is {value!r}, expected a number")
+            raise JamError(f"config.json: {name} is {value!r}, expected a number")
         return float(value)
 
     def flag(self, key: str) -> bool:
         """True or false."""
-        value = self._values[key]
+        name, value = self._find(key)
         if not isinstance(value, bool):
-            raise JamError(f"config.json: {key} is {value!r}, expected true or false")
+            raise JamError(f"config.json: {name} is {value!r}, expected true or false")
         return value
 
     def pair(self, key: str) -> tuple[int, int]:
         """Height and width, given as one number where they are equal."""
-        value = self._values[key]
+        name, value = self._find(key)
         height, width = value if isinstance(value, list | tuple) and len(value) == 2 else (value, value)
         if not all(isinstance(side, int) and side > 0 for side in (height, width)):
-            raise JamError(f"config.json: {key} is {value!r}, expected one or two positive whole numbers")
+            raise JamError(f"config.json: {name} is {value!r}, expected one or two positive whole numbers")
         return height, width
 
     def activation(self, key: str) -> str:
@@ -127,10 +131,14 @@ class Settings:
 
     def one_of(self, key: str, choices: Sequence[Any]) -> Any:
         """One of the settings that are supported."""
-        value = self._values[key]
+        name, value = self._find(key)
         if value not in choices:
-            raise JamError(f"config.json: {key} {value!r} is not supported; known: {', '.join(map(str, choices))}")
+            raise JamError(f"config.json: {name} {value!r} is not supported; known: {', '.join(map(str, choices))}")
         return value
+
+    def _find(self, key: str) -> tuple[str, Any]:
+        name = self._names.get(key, key)
+        return name, self._values[name]
 
 
 __all__ = [

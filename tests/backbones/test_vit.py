@@ -186,5 +186,6 @@ def test_real_weights_on_real_pictures():
     params = vit.params_from(from_arrays(arrays, str(source.path)), config)
     files = sorted(pathlib.Path(DATA, "pictures", "fluent").iterdir())[::800]
     pixels = model.preprocess([Image.open(file) for file in files])["pixels"]
-    expected = np.stack(model.hidden_states({"pixels": pixels}))
-    np.testing.assert_allclose(ours(params, config, pixels), expected, atol=1e-4, rtol=1e-5)
+    # Against float64, for activations reach 25 in the last layer and torch in float32 is itself 1.5e-4 off there.
+    expected = theirs(model.model.double(), pixels.astype(np.float64))
+    np.testing.assert_allclose(ours(params, config, pixels), expected, atol=1e-4, rtol=0)
