@@ -110,10 +110,16 @@ def activations(
 ) -> dict[int, np.ndarray]:
     """Pooled hidden states {layer: float32 [len(inputs), D]} of pictures or strings, in the order given.
 
-    Rows of like length go through the model together; which rows share a batch depends on the inputs only. Threads
-    open pictures and count tokens ahead of the device, and a batch is fetched from the device when the next one is
-    under way there.
+    Rows of like length go through the model together, equal captions once; which rows share a batch depends on the
+    inputs only. Threads open pictures and count tokens ahead of the device, and a batch is fetched from the device when
+    the next one is under way there.
     """
+    if backbone.modality == "language" and len(unique := list(dict.fromkeys(inputs))) < len(inputs):
+        once = activations(backbone, unique, layers=layers, pooling=pooling, batch=batch)
+        done(len(inputs))
+        place = {text: row for row, text in enumerate(unique)}
+        rows = [place[text] for text in inputs]
+        return {layer: values[rows] for layer, values in once.items()}
     pooled = {layer: np.empty((len(inputs), backbone.widths[layer]), np.float32) for layer in layers}
     under_way: deque[tuple[np.ndarray, Mapping[int, Any]]] = deque()
 

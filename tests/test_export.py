@@ -115,6 +115,15 @@ def test_texts_of_like_length_share_a_batch(folder, loaded, tmp_path):
     assert lengths == sorted(map(len, TEXTS))
 
 
+def test_equal_captions_go_through_the_model_once(folder, loaded, tmp_path):
+    pairs = Pairs.open(folder / "pairs.parquet")
+    texts = [pairs.caption_texts[row % 4] for row in range(11)]
+    dataclasses.replace(pairs, caption_texts=texts).write(folder / "pairs.parquet")
+    store = export.export(settings(folder, rows_per_shard=11), tmp_path / "out")
+    assert sum(map(len, loaded[0].calls)) == 4
+    np.testing.assert_array_equal(store.layer(1)[:], store.layer(1)[np.arange(11) % 4])
+
+
 def test_pictures(folder, loaded, tmp_path):
     store = export.export(settings(folder, name="eye", layers=(2, 0), dtype="float16"), tmp_path / "out")
     assert store.manifest.row_ids == ITEMS

@@ -95,7 +95,10 @@ def load(weights: str, runtime: str = "torch", *, name: str = "", revision: str 
 
         return huggingface.load(source)
     except ModuleNotFoundError as error:
-        raise JamError(f"{error.name} is not installed; pip install -r requirements-backbones.txt") from error
+        raise JamError(
+            f"{error.name} is not installed; pip install -r requirements-export.txt for the flax runtime, "
+            "and -r requirements-backbones.txt for jax and torch"
+        ) from error
 
 
 __all__ = ["RUNTIMES", "Backbone", "Batch", "load"]
