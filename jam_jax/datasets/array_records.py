@@ -53,7 +53,7 @@ def _builder(tfds: Any, store: Store) -> Any:
     """The builder's class; made here because its base class comes from a library that only this command needs."""
     manifest = store.manifest
 
-    class Activations(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    class Activations(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):

@@ -66,8 +66,8 @@ def numbers(caption: Caption, said: Collection[str], generator: np.random.Genera
             larger = [n for n in range(value + 1, min(value + 4, 13)) if not {str(n), lx.NUMBERS[n - 2]} & set(said)]
             written = [str(n) if word.text.isdigit() else lx.NUMBERS[n - 2] for n in larger]
             yield from replace(place, written, generator)
-    for (first, value, noun), (second, other_value, other_noun) in zip(found, found[1:], strict=False):
-        if value != other_value and noun != other_noun:
+    for (first, value, counted), (second, other_value, other_counted) in zip(found, found[1:], strict=False):
+        if value != other_value and counted != other_counted:
             yield exchange(caption, first, second)
 
 

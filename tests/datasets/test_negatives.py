@@ -100,14 +100,14 @@ def test_the_seed_and_the_caption_decide():
     assert {kind for _, kind in made} == set(negatives.KINDS)
 
 
-words = st.sampled_from(
+WORDS = (
     "a an the red blue orange big small two three man woman her his cat dogs apple on under in front of behind left "
-    "is holding and with wooden before , . A ' 黒い \x07 ! é 10 she".split()
+    "is holding and with wooden before , . A ' 黒い \x07 ! é 10 she"
 )
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(words, max_size=14), st.integers(0, 5), st.sampled_from([" ", "  ", "\t"]))
+@given(st.lists(st.sampled_from(WORDS.split()), max_size=14), st.integers(0, 5), st.sampled_from([" ", "  ", "\t"]))
 def test_a_negative_equals_no_true_caption_and_no_other_negative(tokens, seed, space):
     caption, other = space.join(tokens), " ".join(tokens[::-1])
     made = negatives.rules(caption, seed=seed, avoid=[other])
@@ -128,7 +128,7 @@ def test_odd_captions_break_nothing(caption):
 
 def test_word_order_keeps_the_words():
     (text,) = of("The cat sleeps on the red mat.", "word-order")
-    assert sorted(text.lower().rstrip(".").split()) == sorted("the cat sleeps on the red mat".split())
+    assert sorted(text.lower().rstrip(".").split()) == ["cat", "mat", "on", "red", "sleeps", "the", "the"]
     assert text[0].isupper() and text.endswith(".")
 
 
