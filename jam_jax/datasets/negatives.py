@@ -49,6 +49,26 @@ def rules_of_many(
         yield _rules(text, parsed, seed, others)
 
 
+def shuffled(caption: str, *, seed: int = 0) -> str:
+    """The words in another order, drawn by seed and caption; a capital stays at the start and a full stop at the end.
+
+    Fewer than ``SHORTEST_ORDER`` words stay as they are.
+    """
+    body = " ".join(caption.split())
+    stop = body[len(body.rstrip(".!")) :]
+    words = body[: len(body) - len(stop)].split(" ")
+    if len(words) < SHORTEST_ORDER:
+        return caption
+    capital = words[0] in ("A", "I") or (words[0][:1].isupper() and words[0][1:].islower())
+    words[0] = words[0].lower() if capital else words[0]
+    order = [words[place] for place in _generator(caption, seed, "order").permutation(len(words))]
+    for place, word in enumerate(order[:-1]):
+        if word in grammar.ARTICLES and order[place + 1][:1].isalpha():
+            order[place] = grammar.indefinite(order[place + 1])
+    joined = " ".join(order)
+    return (joined[:1].upper() + joined[1:] if capital else joined) + stop
+
+
 def same(caption: str) -> str:
     """What two captions share that say the same: no capitals, single spaces, no final stop."""
     return " ".join(caption.casefold().split()).rstrip(" .!")
@@ -112,7 +132,7 @@ def neighbours(
 def attach(pairs: Pairs, made: Iterable[Collection[tuple[str, str]]]) -> Pairs:
     """Pairs with more hard negatives: for each caption (text, kind), such as ``rules`` gives.
 
-    A text that is a caption of another concept in the same split becomes a negative as that row; any other becomes a
+    A text that is a caption of another item in the same split becomes a negative as that row; any other becomes a
     caption of no item, of caption kind 'negative', one for each caption that it belongs to, so that no split sees
     another's. Raises JamError when a text is a true caption of the item itself.
     """
@@ -132,7 +152,7 @@ def attach(pairs: Pairs, made: Iterable[Collection[tuple[str, str]]]) -> Pairs:
             if same(text) in said[owner]:
                 raise JamError(f"{text!r} is a true caption of item {pairs.item_ids[owner]}, not a hard negative")
             other = row_of.get((pairs.splits[owner], same(text)))
-            if other is None or pairs.concepts[owners[other]] == pairs.concepts[owner]:
+            if other is None:
                 other = len(texts)
                 texts.append(text)
             if other not in rows[row]:
@@ -191,13 +211,12 @@ def with_neighbours(pairs: Pairs, *, k: int, seed: int = 0) -> Pairs:
 
 
 def _rules(text: str, parsed: Caption, seed: int, avoid: Collection[str]) -> list[tuple[str, str]]:
-    digest = hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).digest()
-    generator = np.random.default_rng(list(digest))
+    generator = _generator(text, seed, "rules")
     taken = {same(text), *map(same, avoid)}
     said = {word for caption in taken for word in re.findall(r"\w+", caption)}
     made = []
     for kind in KINDS:
-        candidates = [_shuffled(text, generator)] if kind == "word-order" else [
+        candidates = [shuffled(text, seed=seed)] if kind == "word-order" else [
             grammar.apply(parsed, edits) for edits in swaps.RULES[kind](parsed, said, generator)
         ]  # fmt: skip
         count = 0
@@ -209,27 +228,12 @@ def _rules(text: str, parsed: Caption, seed: int, avoid: Collection[str]) -> lis
     return made
 
 
-def _shuffled(text: str, generator: np.random.Generator) -> str:
-    """The words in another order; a capital stays at the start and a full stop at the end."""
-    body = " ".join(text.split())
-    stop = body[len(body.rstrip(".!")) :]
-    words = body[: len(body) - len(stop)].split(" ")
-    if len(words) < SHORTEST_ORDER:
-        return text
-    if words[0][:1].isupper() and words[0][1:].islower() or words[0] in ("A", "I"):
-        words[0] = words[0].lower()
-        capital = True
-    else:
-        capital = False
-    shuffled = [words[place] for place in generator.permutation(len(words))]
-    for place, word in enumerate(shuffled[:-1]):
-        if word in grammar.ARTICLES and shuffled[place + 1][:1].isalpha():
-            shuffled[place] = grammar.indefinite(shuffled[place + 1])
-    joined = " ".join(shuffled)
-    return (joined[:1].upper() + joined[1:] if capital else joined) + stop
+def _generator(text: str, seed: int, purpose: str) -> np.random.Generator:
+    digest = hashlib.sha256(f"{purpose}:{seed}:{text}".encode("utf-8", "surrogatepass")).digest()
+    return np.random.default_rng(list(digest))
 
 
 __all__ = [
     "KINDS", "MADE", "PER_KIND", "attach", "families", "make", "neighbours", "rules", "rules_of_many", "same",
-    "with_neighbours", "with_rules",
+    "shuffled", "with_neighbours", "with_rules",
 ]  # fmt: skip

@@ -43,12 +43,13 @@ def write_csv(root, rows, separate):
 
 
 def contents(pairs):
-    texts, kinds = pairs.caption_texts, pairs.negative_kinds
-    return {
-        (pairs.item_ids[owner], texts[m]): list(zip([texts[row] for row in pairs.negative_rows[m]], kinds[m], strict=True))
-        for m, owner in enumerate(pairs.caption_items)
-        if owner >= 0
-    }  # fmt: skip
+    said = {}
+    for m, owner in enumerate(pairs.caption_items):
+        if owner >= 0:
+            negatives = [pairs.caption_texts[row] for row in pairs.negative_rows[m]]
+            key = (pairs.item_ids[owner], pairs.caption_texts[m])
+            said[key] = list(zip(negatives, pairs.negative_kinds[m], strict=True))
+    return said
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv with |", "csv with JSON"])
