@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.pairs import NO_ITEM, Pairs
 
 
 class Split(NamedTuple):
@@ -17,7 +17,7 @@ class Split(NamedTuple):
       vision: [N, P] inputs of the items. language: [M, Q] inputs of the captions.
       captions: int [N, C] captions of each item, padded by repeating its first. caption_count: int [N].
       negatives: int [M, K] hard negatives of each caption, padded with 0. negative_count: int [M].
-      owner: int [M] item of each caption.
+      owner: int [M] item of each caption, -1 for a caption of no item: these come last.
       group: int [N]; items of one group are not used as each other's negatives.
     """
 
@@ -65,18 +65,21 @@ def rows(
     """Selects a split's items, captions of the wanted kinds and hard negatives of the wanted kinds (empty: all).
 
     A hard negative counts only when its own item is in the same split, so nothing of the test split is ever trained on.
+    Captions of no item that are negatives of the selected ones come last, with owner -1.
     """
     items = pairs.items_of(split)
     local_item = np.full(pairs.items, -1)
     local_item[items] = np.arange(len(items))
     kinds = np.asarray(pairs.caption_kinds)
     wanted = np.isin(kinds, list(caption_kinds)) if caption_kinds else np.ones(pairs.captions, bool)
-    captions = np.flatnonzero(wanted & (local_item[pairs.caption_items] >= 0))
+    owned = wanted & (pairs.caption_items != NO_ITEM) & (local_item[pairs.caption_items] >= 0)
+    made = {row for m in np.flatnonzero(owned) for row in pairs.negative_rows[m] if pairs.caption_items[row] == NO_ITEM}
+    captions = np.concatenate([np.flatnonzero(owned), np.array(sorted(made), int)])
     local_caption = np.full(pairs.captions, -1)
     local_caption[captions] = np.arange(len(captions))
-    owner = local_item[pairs.caption_items[captions]]
+    owner = np.where(pairs.caption_items[captions] == NO_ITEM, NO_ITEM, local_item[pairs.caption_items[captions]])
     of_item: list[list[int]] = [[] for _ in items]
-    for caption, item in enumerate(owner.tolist()):
+    for caption, item in enumerate(owner[owner != NO_ITEM].tolist()):
         of_item[item].append(caption)
     negatives = [
         [

@@ -13,6 +13,7 @@ from etils import epath
 from jam_jax.errors import JamError
 
 SPLITS = ("train", "validation", "test")
+NO_ITEM = -1  # owner of a caption that describes no item
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +25,10 @@ class Pairs:
       splits: 'train', 'validation' or 'test' for each item; no concept is in two of them.
       gallery: bool [N]; the items that retrieval is scored on, one for each concept.
       caption_texts, caption_kinds: one string for each of M captions.
-      caption_items: int [M], the item that owns each caption.
-      negative_rows: for each caption the rows of its hard negatives (true captions of other items, same kind).
+      caption_items: int [M], the item that owns each caption; -1 where it describes no item and is there only as a
+        hard negative.
+      negative_rows: for each caption the rows of its hard negatives: true captions of other items, of the same kind, or
+        captions of no item.
       negative_kinds: for each caption the kinds of these, e.g. 'skin', 'gender', 'neighbour'.
     """
 
@@ -57,11 +60,14 @@ class Pairs:
 
     @property
     def caption_ids(self) -> list[str]:
-        """'<item id>/<n-th caption of that item>' for each caption: the row ids of language stores."""
+        """'<item id>/<n-th caption of that item>' for each caption: the row ids of language stores.
+
+        A caption of no item is '/<n>', which no item's caption can be.
+        """
         seen: dict[int, int] = {}
         ids = []
         for item in self.caption_items.tolist():
-            ids.append(f"{self.item_ids[item]}/{seen.get(item, 0)}")
+            ids.append(f"{self.item_ids[item] if item >= 0 else ''}/{seen.get(item, 0)}")
             seen[item] = seen.get(item, 0) + 1
         return ids
 
@@ -142,7 +148,7 @@ def _check(pairs: Pairs) -> None:
     if unknown:
         raise JamError(f"split {unknown[0]!r} is unknown; choose from {', '.join(SPLITS)}")
     owners = pairs.caption_items
-    astray = owners[(owners < 0) | (owners >= pairs.items)]
+    astray = owners[(owners < NO_ITEM) | (owners >= pairs.items)]
     if astray.size:
         raise JamError(f"a caption belongs to item {astray[0]}, but there are {pairs.items} items")
     split_of: dict[str, str] = {}
@@ -152,6 +158,8 @@ def _check(pairs: Pairs) -> None:
     for caption, (rows, kinds) in enumerate(zip(pairs.negative_rows, pairs.negative_kinds, strict=True)):
         if len(rows) != len(kinds):
             raise JamError(f"caption {caption} has {len(rows)} hard negatives and {len(kinds)} kinds")
+        if rows and owners[caption] == NO_ITEM:
+            raise JamError(f"caption {caption} belongs to item -1, to none, but has hard negatives of its own")
         for row in rows:
             if not 0 <= row < pairs.captions:
                 raise JamError(f"caption {caption} names hard negative {row}, but there are {pairs.captions} captions")
@@ -159,4 +167,4 @@ def _check(pairs: Pairs) -> None:
                 raise JamError(f"caption {caption} names a caption of its own item as hard negative")
 
 
-__all__ = ["SPLITS", "Pairs", "read_table"]
+__all__ = ["NO_ITEM", "SPLITS", "Pairs", "read_table"]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -109,3 +111,33 @@ def test_the_key_decides(pairs):
     first, again, other = (batches.draw(split, items, jax.random.key(seed), negatives=2) for seed in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first.language, other.language)
+
+
+def test_captions_of_no_item_are_negatives_only(pairs):
+    made = [pairs.captions, pairs.captions + 1]
+    first, last = np.flatnonzero(pairs.caption_items == pairs.items_of("train")[0])[:2]
+    more = dataclasses.replace(
+        pairs,
+        caption_texts=[*pairs.caption_texts, "no thing", "no thing"],
+        caption_kinds=[*pairs.caption_kinds, "negative", "negative"],
+        caption_items=[*pairs.caption_items, -1, -1],
+        negative_rows=[
+            [*rows, made[int(m == last)]] if m in (first, last) else rows for m, rows in enumerate(pairs.negative_rows)
+        ]
+        + [[], []],
+        negative_kinds=[
+            [*kinds, "number"] if m in (first, last) else kinds for m, kinds in enumerate(pairs.negative_kinds)
+        ]
+        + [[], []],
+    )
+    assert more.caption_ids[-2:] == ["/0", "/1"] and more.caption_ids[:-2] == pairs.caption_ids
+    rows, before = batches.rows(more, "train"), batches.rows(pairs, "train")
+    assert rows.captions.tolist() == [*before.captions, *made] and rows.owner.tolist() == [*before.owner, -1, -1]
+    assert np.array_equal(rows.of_item, before.of_item) and np.array_equal(rows.caption_count, before.caption_count)
+    assert rows.captions[rows.negatives[0][: rows.negative_count[0]]].tolist() == more.negative_rows[first]
+    assert batches.rows(more, "test").captions.tolist() == batches.rows(pairs, "test").captions.tolist()
+    items = np.arange(4)
+    batch = batches.draw(device_split(more, rows), items, jax.random.key(0), negatives=3)
+    drawn = np.asarray(batch.negatives)[..., 0]
+    none = (drawn >= len(before.captions)) & np.asarray(batch.mask)
+    assert none.any() and not np.asarray(batch.same_negatives)[:, none].any()
