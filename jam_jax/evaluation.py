@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jam_jax.activations.batches import Rows
-from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.pairs import NO_ITEM, Pairs
 from jam_jax.metrics import choice, retrieval
 
 NEIGHBOUR = "neighbour"  # a hard negative of another concept: that is the medium choice
@@ -18,7 +18,7 @@ class Examination:
 
     Attributes:
       gallery: items that retrieval is scored on, one for each concept. texts: their captions.
-      owner: int [M], item of each caption. gallery_owner: place in ``gallery`` of each of ``texts``.
+      owner: int [M], item of each caption, -1 for one of no item. gallery_owner: place in ``gallery`` of each of ``texts``.
       distractors: 'easy' and 'medium' -> (rows among ``texts``, mask).
       hard: kind -> list of hard negative rows for every caption of the split.
       sources: where the items come from several sources (picture sets), the questions of each: galleries are never
@@ -36,7 +36,7 @@ class Examination:
 
 def examination(pairs: Pairs, rows: Rows) -> Examination:
     """Prepares the questions of the split that ``rows`` selected."""
-    source_of = np.asarray(pairs.sources)[rows.items]
+    source_of = np.asarray(getattr(pairs, "sources", [""] * pairs.items))[rows.items]
     names = sorted(set(source_of.tolist()))
     if len(names) == 1:
         return _questions(pairs, rows, np.ones(len(rows.items), bool))
@@ -47,7 +47,8 @@ def examination(pairs: Pairs, rows: Rows) -> Examination:
 def _questions(pairs: Pairs, rows: Rows, asked_N: np.ndarray) -> Examination:
     in_gallery = pairs.gallery[rows.items] & asked_N
     gallery = np.flatnonzero(in_gallery)
-    texts = np.flatnonzero(in_gallery[rows.owner])
+    owned_M = rows.owner != NO_ITEM
+    texts = np.flatnonzero(in_gallery[rows.owner] & owned_M)
     place = np.cumsum(in_gallery) - 1
     items = rows.items[rows.owner[texts]]
     known: dict[str, Any] = {
@@ -58,7 +59,7 @@ def _questions(pairs: Pairs, rows: Rows, asked_N: np.ndarray) -> Examination:
     local = {int(m): row for row, m in enumerate(rows.captions)}
     hard: dict[str, list[list[int]]] = {}
     for row, m in enumerate(rows.captions.tolist()):
-        if not asked_N[rows.owner[row]]:
+        if not owned_M[row] or not asked_N[rows.owner[row]]:
             continue
         for negative, kind in zip(pairs.negative_rows[m], pairs.negative_kinds[m], strict=True):
             if kind != NEIGHBOUR and negative in local:

@@ -118,8 +118,7 @@ def activations(
         once = activations(backbone, unique, layers=layers, pooling=pooling, batch=batch)
         done(len(inputs))
         place = {text: row for row, text in enumerate(unique)}
-        rows = [place[text] for text in inputs]
-        return {layer: values[rows] for layer, values in once.items()}
+        return {layer: values[[place[text] for text in inputs]] for layer, values in once.items()}
     pooled = {layer: np.empty((len(inputs), backbone.widths[layer]), np.float32) for layer in layers}
     under_way: deque[tuple[np.ndarray, Mapping[int, Any]]] = deque()
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jam_jax import evaluation, parallel
 from jam_jax.activations import batches, sources
-from jam_jax.activations.pairs import SPLITS, Pairs
+from jam_jax.activations.pairs import NO_ITEM, SPLITS, Pairs
 from jam_jax.config import suggest
 from jam_jax.errors import JamError
 from jam_jax.evaluation import Examination
@@ -50,10 +50,17 @@ class Prepared:
         """Training steps of the whole run."""
         return self.config["train"]["epochs"] * (len(self.x["train"]) // self.config["train"]["batch"])
 
+    @property
+    def matched(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the linear baselines are fitted on: train items, their captions, and the item of each of these."""
+        owner = self.rows["train"].owner
+        owned = owner != NO_ITEM
+        return self.x["train"], self.y["train"][owned], owner[owned]
+
     @functools.cached_property
     def spectra(self) -> Spectra:
         """The decomposition that CCA and ridge share; seconds of work, done when the first of them asks."""
-        return spectra(self.x["train"], self.y["train"], self.rows["train"].owner)
+        return spectra(*self.matched)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +232,7 @@ def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
     def score(images: np.ndarray, texts: np.ndarray) -> float:
         return float(evaluation.recalls(exam, images, texts)["score"])
 
-    arguments: tuple[Any, ...] = (prepared.x["train"], prepared.y["train"], prepared.rows["train"].owner)
+    arguments: tuple[Any, ...] = prepared.matched
     held_out = {"x_validation": prepared.x["validation"], "y_validation": prepared.y["validation"]}
     chosen: dict[str, Any] = held_out | {"score": score}
     if name == "linear":

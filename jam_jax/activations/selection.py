@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from jam_jax.activations.pairs import Pairs
+from jam_jax.activations.pairs import NO_ITEM, Pairs
 
 
 def take(pairs: Pairs, items: np.ndarray, captions: np.ndarray) -> Pairs:
@@ -16,8 +16,9 @@ def take(pairs: Pairs, items: np.ndarray, captions: np.ndarray) -> Pairs:
     place_of_item[items] = np.arange(len(items))
     place_of_caption = np.full(pairs.captions, -1)
     place_of_caption[captions] = np.arange(len(captions))
+    owners = pairs.caption_items[captions]
     kept: dict[str, object] = {
-        "caption_items": place_of_item[pairs.caption_items[captions]],
+        "caption_items": np.where(owners == NO_ITEM, NO_ITEM, place_of_item[owners]),
         "negative_rows": [
             [int(place_of_caption[row]) for row in pairs.negative_rows[m] if place_of_caption[row] >= 0]
             for m in captions
@@ -48,10 +49,12 @@ def without(pairs: Pairs, items: set[str], captions: set[str]) -> tuple[Pairs, n
     """
     stored_N = np.array([item not in items for item in pairs.item_ids])
     stored_M = np.array([caption not in captions for caption in pairs.caption_ids])
+    free_M = pairs.caption_items == NO_ITEM
     captioned_N = np.zeros(pairs.items, bool)
-    captioned_N[pairs.caption_items[stored_M]] = True
-    kept_items = np.flatnonzero(stored_N & captioned_N)
-    kept_captions = np.flatnonzero(stored_M & (stored_N & captioned_N)[pairs.caption_items])
+    captioned_N[pairs.caption_items[stored_M & ~free_M]] = True
+    kept_N = stored_N & captioned_N
+    kept_items = np.flatnonzero(kept_N)
+    kept_captions = np.flatnonzero(stored_M & (free_M | kept_N[pairs.caption_items]))
     selected = take(pairs, kept_items, kept_captions)
     return selected, (np.cumsum(stored_N) - 1)[kept_items], (np.cumsum(stored_M) - 1)[kept_captions]
 

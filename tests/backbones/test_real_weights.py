@@ -31,7 +31,7 @@ def test_a_slice_of_the_pack_is_rebuilt(name):
     assert config.pooling == packed.manifest.pooling
     pairs = Pairs.open(PACK / "pairs.parquet")
     data = {**config.data, "folder": DATA}
-    source = export.source_rows(backbone.modality, pairs, data)
+    source = export.source_rows(backbone.modality, pairs, data, on_bad="stop")
     assert source.ids == packed.manifest.row_ids
     rows = np.linspace(0, len(source.ids) - 1, ROWS).astype(int)
     rebuilt = export.activations(

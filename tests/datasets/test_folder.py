@@ -84,10 +84,10 @@ def test_the_exporter_finds_the_pictures_and_captions(tmp_path):
     folder.write(tmp_path / "mine", tmp_path / "out")  # again: nothing is in the way
     pairs = Pairs.open(tmp_path / "out" / "pairs.parquet")
     data = {"folder": str(tmp_path / "out"), "view": "all", "missing": "stop"}
-    seen = export.source_rows("vision", pairs, data)
+    seen = export.source_rows("vision", pairs, data, on_bad="stop")
     assert seen.ids == pairs.item_ids
     assert [np.asarray(picture.convert("RGB"))[0, 0, 0] // 25 for picture in seen.take(range(4))] == [0, 1, 2, 3]
-    said = export.source_rows("language", pairs, data)
+    said = export.source_rows("language", pairs, data, on_bad="stop")
     assert len(said.ids) == len(set(said.ids)) == pairs.captions
 
 
