@@ -126,7 +126,10 @@ def main() -> None:
         environment |= facts
         for row in found:
             print(f"{row['case']:24} {row['ours']:9.1f} {row['peer']:9.1f} {row['unit']:7} {row['ratio']:5.2f} x")
-        print(f"{name}: compiling took {facts[name]['compile_s']:.1f} s, loading {facts[name]['load_s']:.1f} s", flush=True)
+        print(
+            f"{name}: compiling took {facts[name]['compile_s']:.1f} s, loading {facts[name]['load_s']:.1f} s",
+            flush=True,
+        )
     if arguments.json:
         target = pathlib.Path(arguments.json)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,17 @@ SCHEMA = {
     "process": Field(int, low=0),
     "processes": Field(int, low=1),
 }
-_LIBRARIES = ("jax", "torch", "torchax", "transformers", "tokenizers", "efficientnet-lite-pytorch", "gguf", "numpy", "pillow")
+_LIBRARIES = (
+    "jax",
+    "torch",
+    "torchax",
+    "transformers",
+    "tokenizers",
+    "efficientnet-lite-pytorch",
+    "gguf",
+    "numpy",
+    "pillow",
+)
 _THREADS, _DEPTH = 2, 4  # batches that are prepared at a time, and ahead of the device
 
 

@@ -1,6 +1,6 @@
 """The main job: config -> train -> evaluate -> report.
 
-    python -m jam_jax.main --config=configs/spread.py
+python -m jam_jax.main --config=configs/spread.py
 """
 
 import hashlib

@@ -59,9 +59,7 @@ class Rows(NamedTuple):
     owner: np.ndarray
 
 
-def rows(
-    pairs: Pairs, split: str, *, caption_kinds: Sequence[str] = (), negative_kinds: Sequence[str] = ()
-) -> Rows:
+def rows(pairs: Pairs, split: str, *, caption_kinds: Sequence[str] = (), negative_kinds: Sequence[str] = ()) -> Rows:
     """Selects a split's items, captions of the wanted kinds and hard negatives of the wanted kinds (empty: all).
 
     A hard negative counts only when its own item is in the same split, so nothing of the test split is ever trained on.

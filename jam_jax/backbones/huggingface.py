@@ -90,8 +90,7 @@ def _model(source: weights.Source) -> Any:
 
 def _dinov2(source: weights.Source) -> Any:
     config = transformers.Dinov2Config(**preprocessing.DINOV2_SMALL)
-    patches = (config.image_size // config.patch_size) ** 2
-    arrays = weights.read_dinov2_onnx(source.path, {"hidden_size": config.hidden_size, "positions": patches})
+    arrays = preprocessing.dinov2_arrays(source)
     tensors = {name: torch.tensor(value) for name, value in arrays.items()}
     tensors["embeddings.mask_token"] = torch.zeros(1, config.hidden_size)  # read only in pre-training
     # transformers renames published tensors to its own names of today.

@@ -87,7 +87,9 @@ def _exact() -> Any:
 class JittedVision(preprocessing.PictureInputs):
     """See ``backbones.Backbone``."""
 
-    def __init__(self, forward: Forward, params: Any, processor: Any, config: Mapping[str, Any], source: weights.Source):
+    def __init__(
+        self, forward: Forward, params: Any, processor: Any, config: Mapping[str, Any], source: weights.Source
+    ):
         super().__init__(processor, config, source)
         self._compiled = Compiled(forward, params)
         shapes = self._compiled.shapes(self.probe)
@@ -109,7 +111,9 @@ class JittedVision(preprocessing.PictureInputs):
 class JittedLanguage(preprocessing.TextInputs):
     """See ``backbones.Backbone``."""
 
-    def __init__(self, forward: Forward, params: Any, tokenizer: Any, config: Mapping[str, Any], source: weights.Source):
+    def __init__(
+        self, forward: Forward, params: Any, tokenizer: Any, config: Mapping[str, Any], source: weights.Source
+    ):
         super().__init__(tokenizer, config, source)
         self._compiled = Compiled(forward, params)
         self.widths = tuple(shape[2] for shape in self._compiled.shapes(self.probe))

@@ -68,10 +68,7 @@ def open_tensors(source: weights.Source) -> tensors.Tensors:
 
         return gguf.open_gguf(source.path)
     if source.kind == "dinov2-onnx":
-        size = preprocessing.DINOV2_SMALL
-        positions = (size["image_size"] // size["patch_size"]) ** 2
-        arrays = weights.read_dinov2_onnx(source.path, {"hidden_size": size["hidden_size"], "positions": positions})
-        return tensors.from_arrays(arrays, str(source.path))
+        return tensors.from_arrays(preprocessing.dinov2_arrays(source), str(source.path))
     return tensors.open_safetensors(source.files)
 
 

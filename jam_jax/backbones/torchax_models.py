@@ -33,6 +33,7 @@ def load(source: weights.Source) -> JittedVision | JittedLanguage:
         return [collect(_in_rows(hidden)) for hidden in output["hidden_states"]]
 
     config = traced.model.config.to_dict()
+    jitted: JittedVision | JittedLanguage
     try:
         if isinstance(traced, huggingface.VisionModel):
             jitted = JittedVision(forward, params, preprocessing.processor(source), config, source)

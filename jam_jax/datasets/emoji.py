@@ -1,6 +1,6 @@
 """Emoji as pairs: Fluent 3D and Noto pictures with the names and tags of emojibase.
 
-    python -m jam_jax.datasets.emoji --folder=data        # writes data/pairs.parquet
+python -m jam_jax.datasets.emoji --folder=data        # writes data/pairs.parquet
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Small pictures of all items in one Parquet file, for pages: encoded bytes, never decoded here.
 
-    python -m jam_jax.datasets.pictures --folder=data --out=jam_jax/assets/emoji     # needs pillow
+python -m jam_jax.datasets.pictures --folder=data --out=jam_jax/assets/emoji     # needs pillow
 """
 
 import argparse

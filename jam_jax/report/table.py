@@ -100,5 +100,3 @@ def text(results: Mapping[str, Any], width: int = _WIDTH) -> str:
     with console.capture() as capture:
         console.print(build(results, width))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
-
-

@@ -1,4 +1,3 @@
-
 from jam_jax.report import story
 from tests.report import samples
 

@@ -69,9 +69,7 @@ def test_decay_leaves_biases_gates_and_temperature_alone(params):
     zero = jax.tree.map(jnp.zeros_like, params)
     transformation = make(weight_decay=0.5)
     updates, _ = transformation.update(zero, transformation.init(params), params)
-    for (path, update), leaf in zip(
-        jax.tree_util.tree_leaves_with_path(updates), jax.tree.leaves(params), strict=True
-    ):
+    for (path, update), leaf in zip(jax.tree_util.tree_leaves_with_path(updates), jax.tree.leaves(params), strict=True):
         if path[-1].key == "kernel":
             np.testing.assert_allclose(update, -1e-2 * 0.5 * leaf, rtol=1e-6)
         else:
