@@ -1,7 +1,7 @@
-"""The peer of benchmarks/export.py: transformers in eager PyTorch, as a careful user would write it; started by that file.
+"""The peer of benchmarks/export.py: transformers in eager PyTorch, as a careful user would write it.
 
-Inference mode, fused attention (transformers' default), all layers pooled in torch before they go to NumPy, an allocator
-that keeps freed memory. Preprocessing is the same as ours, because it is transformers' own.
+Started by that file. Inference mode, fused attention (transformers' default), all layers pooled in torch before they go
+to NumPy, an allocator that keeps freed memory. Preprocessing is the same as ours, because it is transformers' own.
 """
 
 import argparse

@@ -18,7 +18,8 @@ class Examination:
 
     Attributes:
       gallery: items that retrieval is scored on, one for each concept. texts: their captions.
-      owner: int [M], item of each caption, -1 for one of no item. gallery_owner: place in ``gallery`` of each of ``texts``.
+      owner: int [M], item of each caption, -1 for one of no item.
+      gallery_owner: place in ``gallery`` of each of ``texts``.
       distractors: 'easy' and 'medium' -> (rows among ``texts``, mask).
       hard: kind -> list of hard negative rows for every caption of the split.
       sources: where the items come from several sources (picture sets), the questions of each: galleries are never

@@ -20,7 +20,7 @@ from jam_jax.activations.pairs import Pairs
 from jam_jax.activations.pipeline import ahead
 from jam_jax.activations.shards import DTYPES
 from jam_jax.activations.store import Manifest, Store, StoreWriter
-from jam_jax.backbones.pooling import POOLINGS, pool
+from jam_jax.backbones.pooling import POOLINGS
 from jam_jax.config import INTERRUPTED, Field, run, validate
 from jam_jax.datasets.rows import ON_BAD, source_rows
 from jam_jax.errors import JamError

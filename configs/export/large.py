@@ -2,8 +2,8 @@
 
     python -m jam_jax.export --config=configs/export/large.py:mpnet --workdir=data/large/mpnet
 
-Reads data/weights/<backbone> and data/large, which jam_jax.datasets.large writes; launch/large.sh does everything in one
-go, docs/data.md has sizes and times.
+Reads data/weights/<backbone> and data/large, which jam_jax.datasets.large writes; launch/large.sh does everything in
+one go, docs/data.md has sizes and times.
 """
 
 import pathlib

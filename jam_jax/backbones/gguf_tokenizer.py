@@ -1,4 +1,4 @@
-"""The tokenizer inside a GGUF file, without torch: transformers' own reader of it needs torch, its converter does not."""
+"""The tokenizer inside a GGUF file: transformers' own reader of such files needs torch, its converter does not."""
 
 import pathlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""The hidden states of a backbone whose forward pass is one pure JAX function, compiled once for each shape of batch."""
+"""Hidden states of a backbone whose forward pass is one pure JAX function, compiled once for each shape of batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

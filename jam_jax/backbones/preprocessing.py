@@ -1,4 +1,4 @@
-"""From pictures and strings to the arrays of a batch, with transformers' own processors and tokenizers, without torch."""
+"""From pictures and strings to arrays, with transformers' own processors and tokenizers, without torch."""
 
 import threading
 from collections.abc import Mapping, Sequence

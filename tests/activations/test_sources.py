@@ -67,8 +67,9 @@ def test_what_one_export_skipped_is_left_out_on_both_sides(data, tmp_path, capsy
         ("blink", vision, "vision", pairs.item_ids, kept, lost),
         ("stutter", language, "language", pairs.caption_ids, told, mute),
     ):
+        left = {layer: values[rows] for layer, values in layers.items()}
         write_store(
-            root / name, {layer: values[rows] for layer, values in layers.items()}, [ids[row] for row in rows], modality,
+            root / name, left, [ids[row] for row in rows], modality,
             skipped=[{"id": gone, "reason": "broken"}],
         )  # fmt: skip
     eye = sources.load(root, "blink", (1,), "vision", pairs)
