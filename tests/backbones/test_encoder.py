@@ -23,10 +23,8 @@ SIZE = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "in
 SIZE |= {"vocab_size": WORDS, "max_position_embeddings": 40}
 KINDS = {
     "bert": lambda: transformers.BertConfig(**SIZE),
-    "bert with relu": lambda: transformers.BertConfig(**SIZE, hidden_act="relu"),
-    "roberta": lambda: transformers.RobertaConfig(**SIZE, type_vocab_size=1, layer_norm_eps=1e-5),
-    "roberta with another pad": lambda: transformers.RobertaConfig(**SIZE, pad_token_id=4),
-    "xlm-roberta": lambda: transformers.XLMRobertaConfig(**SIZE),
+    "roberta": lambda: transformers.RobertaConfig(**SIZE, pad_token_id=4, type_vocab_size=1, layer_norm_eps=1e-5),
+    "xlm-roberta": lambda: transformers.XLMRobertaConfig(**SIZE, hidden_act="relu"),
     "mpnet": lambda: transformers.MPNetConfig(**SIZE),
     "distilbert": lambda: transformers.DistilBertConfig(
         dim=16, n_layers=3, n_heads=2, hidden_dim=24, vocab_size=WORDS, max_position_embeddings=40
@@ -86,9 +84,8 @@ def test_every_hidden_state_is_that_of_transformers(tmp_path, kind):
     np.testing.assert_allclose(got[:, mask], expected[:, mask], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["roberta", "mpnet"])
-def test_positions_are_counted_from_ids_and_not_from_the_mask(tmp_path, kind):
-    model = saved(tmp_path, kind)
+def test_positions_are_counted_from_ids_and_not_from_the_mask(tmp_path):
+    model = saved(tmp_path, "roberta")
     config, params = loaded(tmp_path)
     ids, mask = texts(model.config.pad_token_id)
     ids[0, 3] = model.config.pad_token_id  # the pad in the midst of a text
@@ -97,9 +94,8 @@ def test_positions_are_counted_from_ids_and_not_from_the_mask(tmp_path, kind):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet"])
-def test_padding_changes_nothing(tmp_path, kind):
-    model = saved(tmp_path, kind)
+def test_padding_changes_nothing(tmp_path):
+    model = saved(tmp_path, "mpnet")
     config, params = loaded(tmp_path)
     ids, mask = texts(model.config.pad_token_id)
     alone = ours(params, config, ids[2:, :4], mask[2:, :4])
@@ -136,22 +132,19 @@ def test_buckets_are_those_of_mpnet():
 )
 def test_a_head_and_shards_change_nothing(tmp_path, head, kind):
     whole = randomised(head(KINDS[kind]()))
-    whole.save_pretrained(tmp_path, max_shard_size="8KB")
-    assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    config, params = loaded(tmp_path)
-    ids, mask = texts(whole.config.pad_token_id)
-    np.testing.assert_allclose(
-        ours(params, config, ids, mask)[:, mask], theirs(whole.base_model, ids, mask)[:, mask], atol=1e-4, rtol=0
-    )  # fmt: skip
+    whole.save_pretrained(tmp_path / "whole", max_shard_size="8KB")
+    whole.base_model.save_pretrained(tmp_path / "alone")
+    assert len(list((tmp_path / "whole").glob("*.safetensors"))) > 1
+    jax.tree.map(np.testing.assert_array_equal, loaded(tmp_path / "whole")[1], loaded(tmp_path / "alone")[1])
 
 
 def test_bfloat16_is_cast_on_load(tmp_path):
-    model = randomised(transformers.AutoModel.from_config(KINDS["mpnet"]())).to(torch.bfloat16)
-    model.save_pretrained(tmp_path)
-    config, params = loaded(tmp_path)
-    ids, mask = texts(1)
-    expected = theirs(model.float(), ids, mask)[:, mask]
-    np.testing.assert_allclose(ours(params, config, ids, mask)[:, mask], expected, atol=1e-4, rtol=0)
+    model = saved(tmp_path / "float32", "mpnet").to(torch.bfloat16)
+    model.save_pretrained(tmp_path / "bfloat16")
+    model.float().save_pretrained(tmp_path / "rounded")
+    params = loaded(tmp_path / "bfloat16")[1]
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype(np.float32)}
+    jax.tree.map(np.testing.assert_array_equal, params, loaded(tmp_path / "rounded")[1])
 
 
 def test_old_names_of_layer_norms_are_read(tmp_path):
@@ -166,14 +159,6 @@ def test_old_names_of_layer_norms_are_read(tmp_path):
         tensors["bert." + old] = tensors.pop(name)
     save_file(tensors, tmp_path / "model.safetensors")
     jax.tree.map(np.testing.assert_array_equal, loaded(tmp_path)[1], expected)
-
-
-def test_collect_pools_inside_the_loop(tmp_path):
-    saved(tmp_path, "bert")
-    config, params = loaded(tmp_path)
-    ids, mask = texts(0)
-    pooled = ours(params, config, ids, mask, collect=lambda hidden: hidden[:, 0])
-    np.testing.assert_allclose(pooled, ours(params, config, ids, mask)[:, :, 0], atol=1e-6)
 
 
 def test_an_unknown_id_is_no_silent_number(tmp_path):
