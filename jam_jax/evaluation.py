@@ -37,7 +37,7 @@ class Examination:
 
 def examination(pairs: Pairs, rows: Rows) -> Examination:
     """Prepares the questions of the split that ``rows`` selected."""
-    source_of = np.asarray(getattr(pairs, "sources", [""] * pairs.items))[rows.items]
+    source_of = np.asarray(pairs.sources)[rows.items]
     names = sorted(set(source_of.tolist()))
     if len(names) == 1:
         return _questions(pairs, rows, np.ones(len(rows.items), bool))

@@ -30,6 +30,8 @@ class Pairs:
       negative_rows: for each caption the rows of its hard negatives: true captions of other items, of the same kind, or
         captions of no item.
       negative_kinds: for each caption the kinds of these, e.g. 'skin', 'gender', 'neighbour'.
+      sources: one string for each item, the set of pictures that it comes from; '' everywhere unless there are several.
+        Retrieval is scored within a source.
     """
 
     item_ids: list[str]
@@ -42,8 +44,10 @@ class Pairs:
     caption_items: np.ndarray
     negative_rows: list[list[int]]
     negative_kinds: list[list[str]]
+    sources: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
+        object.__setattr__(self, "sources", list(self.sources) or [""] * len(self.item_ids))
         object.__setattr__(self, "gallery", np.asarray(self.gallery, bool))
         object.__setattr__(self, "caption_items", np.asarray(self.caption_items, np.int64))
         _check(self)
@@ -104,6 +108,7 @@ class Pairs:
             row = read_table(file).to_pylist()[0]
         except (pa.ArrowException, OSError, IndexError) as error:
             raise JamError(f"{file}: is not a readable Parquet file; write it again with Pairs.write") from error
+        row.setdefault("sources", [])  # files of one source may be older than the column
         missing = [field.name for field in dataclasses.fields(cls) if field.name not in row]
         if missing:
             raise JamError(f"{file}: column {missing[0]!r} is missing; write it with Pairs.write")
@@ -134,11 +139,12 @@ _TYPES = {
     "caption_items": pa.list_(pa.int32()),
     "negative_rows": pa.list_(pa.list_(pa.int32())),
     "negative_kinds": pa.list_(pa.list_(pa.string())),
+    "sources": _TEXTS,
 }
 
 
 def _check(pairs: Pairs) -> None:
-    for name in ("concepts", "categories", "splits", "gallery"):
+    for name in ("concepts", "categories", "splits", "gallery", "sources"):
         if len(getattr(pairs, name)) != pairs.items:
             raise JamError(f"{name} has {len(getattr(pairs, name))} entries for {pairs.items} items")
     for name in ("caption_kinds", "caption_items", "negative_rows", "negative_kinds"):

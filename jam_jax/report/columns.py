@@ -54,8 +54,8 @@ class Row:
 
     @property
     def contender(self) -> bool:
-        """Whether the row may be called best: chance is a reference, not a method."""
-        return self.key != "chance"
+        """Whether the row may be called best: chance is a reference, one source a part of the first row."""
+        return self.key not in ("chance", "source")
 
 
 def _retrieval(direction: str, group: str) -> tuple[Column, ...]:
@@ -101,12 +101,17 @@ def objective_name(results: Mapping[str, Any]) -> str:
 
 
 def rows(results: Mapping[str, Any]) -> list[Row]:
-    """The rows in reading order: JAM, the known baselines, other baselines, chance. Absent parts give no row."""
+    """The rows in reading order: JAM, then on each source of pictures alone, the baselines, chance.
+
+    Absent parts give no row.
+    """
     objective = objective_name(results)
     baselines = results.get("baselines") or {}
     known = [key for key in ("linear", "cca", "ridge") if key in baselines]
     others = sorted((key for key in baselines if key not in known), key=lambda key: (not key.startswith("raw"), key))
     named = [("jam", f"JAM ({objective})" if objective else "JAM", results.get("test") or {})]
+    for source, scores in lookup(results, ("test", "sources"), {}).items():
+        named.append(("source", f"  {source} only", scores))
     named += [(key, method_name(key), baselines[key] or {}) for key in (*known, *others)]
     if results.get("chance"):
         named.append(("chance", NAMES["chance"], results["chance"]))

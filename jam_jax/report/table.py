@@ -66,6 +66,8 @@ def _note(results: Mapping[str, Any]) -> str:
     captions = lookup(results, ("test", "image_to_text", "gallery"))
     images = lookup(results, ("test", "text_to_image", "gallery"))
     sizes = f" (one of {captions:,.0f} captions; one of {images:,.0f} images)" if captions and images else ""
+    if lookup(results, ("test", "sources")):
+        sizes += ", each source of pictures on its own, the mean over sources"
     seed = f" Seed {results['seed']}." if results.get("seed") is not None else ""
     return (
         f"R@k and choice in percent on the test split{sizes}; rank: median rank of the right answer, lower is better; "

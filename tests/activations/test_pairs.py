@@ -117,3 +117,15 @@ def test_the_embedded_pairs_hold_together():
     assert len(on_show) == len(set(on_show)) == len(set(pairs.concepts))
     for m, rows in enumerate(pairs.negative_rows):
         assert {pairs.caption_kinds[row] for row in rows} <= {pairs.caption_kinds[m]}
+
+
+def test_sources_are_kept_and_older_files_have_one(tmp_path):
+    pairs = sample_pairs()
+    several = dataclasses.replace(pairs, sources=["a", "b"] * (pairs.items // 2))
+    several.write(tmp_path / "new.parquet")
+    assert Pairs.open(tmp_path / "new.parquet").sources == several.sources
+    table = pq.read_table(tmp_path / "new.parquet").drop_columns(["sources"])
+    pq.write_table(table, tmp_path / "old.parquet")
+    assert Pairs.open(tmp_path / "old.parquet").sources == [""] * pairs.items
+    with pytest.raises(JamError, match="sources has 1 entries for 120 items"):
+        dataclasses.replace(pairs, sources=["a"])

@@ -27,6 +27,14 @@ def test_a_result_without_baselines_and_chance_is_one_row():
     assert [row.key for row in rows({"test": samples.scores(1.0, 5.0, 0)})] == ["jam"]
 
 
+def test_sources_stand_below_the_first_row_and_are_never_best():
+    results = samples.results()
+    results["test"]["sources"] = {"noto": samples.scores(2.0, 1.0, 0), "fluent": samples.scores(0.5, 9.0, 0)}
+    table = rows(results)
+    assert [row.name for row in table[1:3]] == ["  noto only", "  fluent only"]
+    assert all(1 not in marked and 2 not in marked for marked in best(table))
+
+
 def test_numbers_are_written_with_one_decimal_as_percent_and_whole_ranks_without():
     assert COLUMNS[R1].show(0.26149) == "26.1"
     assert COLUMNS[R1].show(1.0) == "100.0"
