@@ -27,7 +27,8 @@ def colours(caption: Caption, said: Collection[str], generator: np.random.Genera
     """One colour for another, and two colours for each other."""
     found = [attribute for attribute in _attributes(caption) if attribute.kind in ("colour", "hair")]
     for attribute in found:
-        options = lx.HAIR_COLOURS.get(attribute.value) or _other_colours(attribute.value)
+        hair = lx.HAIR_COLOURS if caption.words[attribute.noun].lower == "hair" else lx.HAIRED
+        options = hair.get(attribute.value) or _other_colours(attribute.value)
         if lower(caption, attribute.place - 1) in _SHADES:
             options = tuple(option for option in options if option in lx.VIVID_COLOURS)
         yield from replace(attribute.place, [option for option in options if not _is_said(option, said)], generator)

@@ -25,8 +25,10 @@ NEAR_COLOURS = {
 }  # fmt: skip
 HAIR_COLOURS = {
     "blond": ("black", "red", "grey"), "blonde": ("black", "red", "grey"), "ginger": ("black", "grey"),
-    "brunette": ("blonde",),
+    "brunette": ("blond",),
 }  # fmt: skip
+# The same said of the person or animal, not of the hair.
+HAIRED = HAIR_COLOURS | {"blond": ("dark-haired", "red-haired"), "blonde": ("dark-haired", "red-haired")}
 # Nouns that the colour before them names as a kind ("white wine") or with which it is said as a matter of course.
 COLOURED_KINDS = _words(
     "wine bean beans board tea sugar chocolate house pepper peppers rice snow juice belt tape bear bears bus box hole "
@@ -116,8 +118,9 @@ RELATIONS = {
 }  # fmt: skip
 SIDES = {"left": "right", "right": "left", "front": "back", "back": "front"}
 SIDED = _words("hand arm leg foot ear eye side wing paw shoulder knee wheel door seat row yard turn arrow lane")
-# 'up' and 'down' change places after these only: "picking up" and "lying down" have no other direction.
-MOVING = _words("climb walk run go ride drive look point fly ski face jump move hike head crawl roll slide skateboard")
+# 'up' and 'down' change places after these only: "picking up" and "lying down" have no other direction, and a bus that
+# drives down a street also drives up it.
+MOVING = _words("climb look point fly ski face jump hike head crawl roll slide")
 # What something on it could as well be under.
 SURFACES = _words(
     "table desk bed chair bench couch sofa shelf counter car truck bridge tree umbrella blanket stool platform roof "

@@ -26,6 +26,8 @@ from jam_jax.datasets.grammar import (
 
 def objects(caption: Caption, said: Collection[str], generator: np.random.Generator) -> Iterator[list[Edit]]:
     """Two noun phrases for each other, where a verb or preposition means another thing the other way round."""
+    if any(word.tag in ("PRP", "PRP$") for word in caption.words):
+        return  # 'his' and 'itself' would no longer agree
     phrase_at = {phrase.head: phrase for phrase in caption.phrases if _is_movable(caption, phrase)}
     for phrase in phrase_at.values():
         above = _subject(caption, phrase.head)
@@ -73,7 +75,7 @@ def numbers(caption: Caption, said: Collection[str], generator: np.random.Genera
 
 def genders(caption: Caption, said: Collection[str], generator: np.random.Generator) -> Iterator[list[Edit]]:
     """All words of one gender for the other's, pronouns too; nothing where both are named."""
-    edits, sides = [], set()
+    edits, sides, named = [], set(), False
     for place, word in enumerate(caption.words):
         other = lx.PRONOUNS.get((word.lower, word.tag)) or lx.GENDER.get(word.lower)
         if not other or (word.tag.startswith("V") and word.lower == "man"):
@@ -83,8 +85,9 @@ def genders(caption: Caption, said: Collection[str], generator: np.random.Genera
             return
         edits.append(Edit(place, place + 1, other))
         sides.add(word.lower in lx.FEMALE)
-    # 'said' holds these words and those of the item's other captions.
-    if len(sides) == 1 and {name in lx.FEMALE for name in said if name in lx.GENDERED} == sides:
+        named = named or word.tag != "PRP$"
+    # Of somebody who only has 'his bike' the gender is hardly seen. 'said' has the words of the item's other captions too.
+    if named and len(sides) == 1 and {name in lx.FEMALE for name in said if name in lx.GENDERED} == sides:
         yield edits
 
 
@@ -170,7 +173,10 @@ def _single_relation(caption: Caption, place: int) -> list[str]:
     if word.lower == "with" and word.dependency == "prep" and head.is_noun and not starts_sentence(caption, place):
         tag = caption.words[place + 1].tag if after else ""
         plain = after in ("a", "an") or (tag in ("NN", "NNS", "JJ") and after not in lx.QUANTIFIERS)
-        return ["without"] if plain else []
+        with_ = [i for i, other in enumerate(caption.words) if other.head == place]
+        # 'without a hat and a bag' leaves open which of them is there.
+        listed = any(other.dependency == "conj" and other.head in with_ for other in caption.words)
+        return ["without"] if plain and not listed else []
     return []
 
 
