@@ -15,6 +15,8 @@ from jam_jax.backbones import decoder
 from jam_jax.backbones.tensors import open_safetensors
 from jam_jax.errors import JamError
 
+# These tests spend their time on compiling.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 VOCABULARY, TOKENS = 40, 12
 SIZE = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}
 SIZE |= {"intermediate_size": 24, "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": 2}
@@ -92,12 +94,14 @@ def tokens(rows=3):
     return np.random.default_rng(0).integers(3, VOCABULARY, (rows, TOKENS))
 
 
-def ours(params, config, ids, mask, **options):
-    def function(params, ids, mask):
-        return decoder.hidden_states(params, config, ids, mask, **options)
+@functools.cache
+def compiled(config, collect=lambda hidden: hidden):
+    return jit(lambda params, ids, mask: decoder.hidden_states(params, config, ids, mask, collect=collect))
 
+
+def ours(params, config, ids, mask):
     with jax.default_matmul_precision("highest"):
-        return jax.jit(function)(params, ids, mask)
+        return np.asarray(compiled(config)(params, ids, mask))
 
 
 def theirs(model, ids, mask):
@@ -108,31 +112,30 @@ def theirs(model, ids, mask):
     return np.stack([hidden.numpy() for hidden in output.hidden_states]), output.logits.numpy()
 
 
-def check(folder, config, mask):
+def check(folder, config):
     model = saved(folder, config)
     config, params = loaded(folder)
-    got, (expected, expected_logits) = ours(params, config, tokens(), mask), theirs(model, tokens(), mask)
+    ids, mask = np.concatenate([tokens()] * len(MASKS)), np.concatenate(list(MASKS.values()))
+    got, (expected, expected_logits) = ours(params, config, ids, mask), theirs(model, ids, mask)
     assert got.shape == expected.shape
     np.testing.assert_allclose(got[:, mask], expected[:, mask], atol=1e-4, rtol=0)
     assert np.isfinite(got).all()
-    with jax.default_matmul_precision("highest"):
-        head = decoder.logits(params, config, got[-1])
+    head = decoder.logits(params, config, got[-1])
     np.testing.assert_allclose(head[mask], expected_logits[mask], atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_every_hidden_state_is_that_of_transformers(tmp_path, kind, side):
-    check(tmp_path, KINDS[kind](), MASKS[side])
+def test_every_hidden_state_is_that_of_transformers(tmp_path, kind):
+    check(tmp_path, KINDS[kind]())
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_rotary_scalings_are_those_of_transformers(tmp_path, scaling):
     size = SIZE | {"max_position_embeddings": 64}
-    check(tmp_path, transformers.LlamaConfig(**size, head_dim=16, rope_parameters=SCALINGS[scaling]), MASKS["right"])
+    check(tmp_path, transformers.LlamaConfig(**size, head_dim=16, rope_parameters=SCALINGS[scaling]))
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2, window", "gpt2", "bloom"])
+@pytest.fixture(scope="module", params=["llama", "qwen2, window", "bloom"])
 def small(request, tmp_path_factory):
     """Config and parameters of a model, without torch's."""
     folder = tmp_path_factory.mktemp("model")
@@ -141,10 +144,10 @@ def small(request, tmp_path_factory):
 
 
 def decode(params, config, ids, mask, *, capacity, prompt):
-    """The last hidden state of a text whose ``prompt`` first tokens go in together and the rest one by one."""
+    """The last hidden states of texts whose ``prompt`` first tokens go in together and the rest one by one."""
     positions = decoder.positions_of(mask)
 
-    @jax.jit
+    @jit
     def forward(params, cache, ids, positions, valid, start):
         slots = start + jnp.arange(ids.shape[1])
         cache = decoder.place(cache, slots, positions, valid)
@@ -165,10 +168,9 @@ def decode(params, config, ids, mask, *, capacity, prompt):
     return np.concatenate(parts, axis=1)
 
 
-@pytest.mark.parametrize("side", MASKS)
-def test_decoding_with_a_cache_is_decoding_without(small, side):
+def test_decoding_with_a_cache_is_decoding_without(small):
     config, params = small
-    ids, mask = tokens(), MASKS[side]
+    ids, mask = np.concatenate([tokens()] * len(MASKS)), np.concatenate(list(MASKS.values()))
     with jax.default_matmul_precision("highest"):
         got = decode(params, config, ids, mask, capacity=TOKENS + 3, prompt=5)
     assert np.isfinite(got).all()
@@ -181,7 +183,7 @@ def test_layers_run_range_by_range(small):
     positions = decoder.positions_of(mask)
     seen = decoder.causal_mask(positions, positions, mask)
 
-    @jax.jit
+    @jit
     def ranges(params):
         states = [decoder.embed(params, config, ids, positions)]
         for first, last in ((0, 1), (1, 1), (1, 3)):
@@ -193,7 +195,8 @@ def test_layers_run_range_by_range(small):
 
     with jax.default_matmul_precision("highest"):
         got = ranges(params)
-    np.testing.assert_allclose(got, ours(params, config, ids, MASKS["left"]), atol=1e-5, rtol=0)
+    expected = ours(params, config, ids, MASKS["left"])
+    np.testing.assert_allclose(got[:, mask], expected[:, mask], atol=1e-5, rtol=0)
 
 
 def test_the_order_in_the_array_does_not_matter(small):
@@ -201,7 +204,7 @@ def test_the_order_in_the_array_does_not_matter(small):
     ids, order = tokens(), np.random.default_rng(1).permutation(TOKENS)
     positions = np.tile(np.arange(TOKENS), (len(ids), 1))
 
-    @jax.jit
+    @jit
     def run(params, ids, positions):
         seen = decoder.causal_mask(positions, positions, jnp.ones_like(positions, bool))
         hidden = decoder.embed(params, config, ids, positions)
@@ -222,7 +225,9 @@ def test_texts_of_padding_alone_stay_finite(small):
 def test_collect_pools_inside_the_loop(small):
     config, params = small
     whole = ours(params, config, tokens(), MASKS["right"])
-    pooled = ours(params, config, tokens(), MASKS["right"], collect=lambda h: {"last": h[:, -1], "mean": h.mean(1)})
+    pool = compiled(config, lambda hidden: {"last": hidden[:, -1], "mean": hidden.mean(1)})
+    with jax.default_matmul_precision("highest"):
+        pooled = pool(params, tokens(), MASKS["right"])
     np.testing.assert_allclose(pooled["last"], whole[:, :, -1], atol=1e-6)
     np.testing.assert_allclose(pooled["mean"], whole.mean(2), atol=1e-5)
 
@@ -233,7 +238,9 @@ def test_what_the_model_does_not_have_makes_nan_or_an_error(small):
     ids[0, 4] = VOCABULARY
     mask = np.ones_like(ids, bool)
     hidden = ours(params, config, ids, mask)
-    assert np.isnan(hidden[0, 0, 4]).all() and np.isfinite(hidden[:, 1:]).all() and np.isfinite(hidden[:, 0, :4]).all()
+    assert np.isnan(hidden[0, 0, 4]).all() and np.isfinite(hidden[:, 1:]).all()
+    mask[0, 4] = False  # what stands for padding need not be a word
+    assert np.isfinite(ours(params, config, ids, mask)).all()
     embedded, seen = hidden[0], np.ones((3, TOKENS, TOKENS), bool)
     with pytest.raises(JamError, match="layers 2 to 4 were asked for, this model has 3"):
         decoder.run_layers(params, config, embedded, mask, seen, first=2, last=4)

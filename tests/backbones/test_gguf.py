@@ -107,7 +107,10 @@ def loaded(path):
 
 def both(params, config, model, ids, mask):
     """Hidden states of ours and of transformers."""
-    function = jax.jit(lambda params, ids, mask: decoder.hidden_states(params, config, ids, mask))
+    function = jax.jit(
+        lambda params, ids, mask: decoder.hidden_states(params, config, ids, mask),
+        compiler_options={"xla_backend_optimization_level": 0 if config.layers < 5 else 2},
+    )
     with jax.default_matmul_precision("highest"):
         got = function(params, ids, mask)
     long = torch.from_numpy(mask).long()
@@ -182,7 +185,7 @@ def test_broken_files_are_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="JAM_JAX_DATA names no fetched data folder")
-def test_smollm2_is_as_near_to_float64_as_torch_is():
+def test_smollm2_is_torch_in_float64_but_for_rounding():
     # A few activations reach 26,000, where float32 has steps of 2e-3 that later layers carry on: no absolute bound of
     # 1e-4 holds between any two float32 programs. The measure is torch in float64.
     config, params = loaded(SMOLLM2)
@@ -199,10 +202,6 @@ def test_smollm2_is_as_near_to_float64_as_torch_is():
         away = np.abs(hidden - against)[:, mask]
         return away.max((1, 2)), (np.linalg.norm(away, axis=-1) / np.linalg.norm(against[:, mask], axis=-1)).max(1)
 
-    (our_absolute, our_relative), (_, torch_relative) = errors(got, torch64), errors(torch32, torch64)
-    between = errors(got, torch32)
-    print("greatest activation", np.abs(torch64[:, mask]).max())
-    for layer in range(config.layers + 1):
-        print(layer, *(f"{x[layer]:.1e}" for x in (our_absolute, our_relative, torch_relative, *between)))
-    assert our_relative.max() <= max(1e-5, 2 * torch_relative.max())
-    assert our_absolute[-1] <= 5e-3
+    (our_absolute, our_relative), (torch_absolute, torch_relative) = errors(got, torch64), errors(torch32, torch64)
+    assert our_relative.max() <= 5e-5, f"torch in float32: {torch_relative.max()}"
+    assert our_absolute[-1] <= 1e-3, f"torch in float32: {torch_absolute[-1]}"
