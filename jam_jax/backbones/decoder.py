@@ -192,11 +192,9 @@ def hidden_states(
     if "positions" in params["embeddings"] and ids.shape[1] > len(params["embeddings"]["positions"]):
         raise JamError(f"a text has {ids.shape[1]} tokens, this model takes {config.max_tokens}; cut it")
     positions = positions_of(mask)
-    start = embed(params, config, ids, positions)
+    start = embed(params, config, jnp.where(mask, ids, 0), positions)  # what stands for padding need not be a word
     seen = causal_mask(positions, positions, mask)
-    after, _, rest = run_layers(
-        params, config, start, positions, seen, first=0, last=config.layers, collect=collect
-    )  # fmt: skip
+    after, _, rest = run_layers(params, config, start, positions, seen, first=0, last=config.layers, collect=collect)
     ends = collect(start), collect(final_norm(params, config, after))
     return jax.tree.map(
         lambda head, middle, tail: jnp.concatenate([head[None], middle[:-1], tail[None]]), ends[0], rest, ends[1]

@@ -15,6 +15,8 @@ from jam_jax.backbones import decoder
 from jam_jax.backbones.tensors import open_safetensors
 from jam_jax.errors import JamError
 
+# These tests spend their time on compiling.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 VOCABULARY, TOKENS = 40, 12
 SIZE = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}
 SIZE |= {"intermediate_size": 24, "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": 2}
@@ -92,12 +94,14 @@ def tokens(rows=3):
     return np.random.default_rng(0).integers(3, VOCABULARY, (rows, TOKENS))
 
 
-def ours(params, config, ids, mask, **options):
-    def function(params, ids, mask):
-        return decoder.hidden_states(params, config, ids, mask, **options)
+@functools.cache
+def compiled(config, collect=lambda hidden: hidden):
+    return jit(lambda params, ids, mask: decoder.hidden_states(params, config, ids, mask, collect=collect))
 
+
+def ours(params, config, ids, mask):
     with jax.default_matmul_precision("highest"):
-        return jax.jit(function)(params, ids, mask)
+        return np.asarray(compiled(config)(params, ids, mask))
 
 
 def theirs(model, ids, mask):
@@ -108,25 +112,212 @@ def theirs(model, ids, mask):
     return np.stack([hidden.numpy() for hidden in output.hidden_states]), output.logits.numpy()
 
 
-def check(folder, config, mask):
+def check(folder, config):
     model = saved(folder, config)
     config, params = loaded(folder)
-    got, (expected, expected_logits) = ours(params, config, tokens(), mask), theirs(model, tokens(), mask)
+    ids, mask = np.concatenate([tokens()] * len(MASKS)), np.concatenate(list(MASKS.values()))
+    got, (expected, expected_logits) = ours(params, config, ids, mask), theirs(model, ids, mask)
     assert got.shape == expected.shape
     np.testing.assert_allclose(got[:, mask], expected[:, mask], atol=1e-4, rtol=0)
     assert np.isfinite(got).all()
-    with jax.default_matmul_precision("highest"):
-        head = decoder.logits(params, config, got[-1])
+    head = decoder.logits(params, config, got[-1])
     np.testing.assert_allclose(head[mask], expected_logits[mask], atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_every_hidden_state_is_that_of_transformers(tmp_path, kind, side):
-    check(tmp_path, KINDS[kind](), MASKS[side])
+def test_every_hidden_state_is_that_of_transformers(tmp_path, kind):
+    check(tmp_path, KINDS[kind]())
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_rotary_scalings_are_those_of_transformers(tmp_path, scaling):
     size = SIZE | {"max_position_embeddings": 64}
-    check(tmp_path, transformers.LlamaConfig(**size, head_dim=16, rope_parameters=SCALINGS[scaling]), MASKS["right"])
+    check(tmp_path, transformers.LlamaConfig(**size, head_dim=16, rope_parameters=SCALINGS[scaling]))
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2, window", "bloom"])
+def small(request, tmp_path_factory):
+    """Config and parameters of a model, without torch's."""
+    folder = tmp_path_factory.mktemp("model")
+    saved(folder, KINDS[request.param]())
+    return loaded(folder)
+
+
+def decode(params, config, ids, mask, *, capacity, prompt):
+    """The last hidden states of texts whose ``prompt`` first tokens go in together and the rest one by one."""
+    positions = decoder.positions_of(mask)
+
+    @jit
+    def forward(params, cache, ids, positions, valid, start):
+        slots = start + jnp.arange(ids.shape[1])
+        cache = decoder.place(cache, slots, positions, valid)
+        seen = decoder.causal_mask(positions, cache.positions, cache.valid)
+        hidden = decoder.embed(params, config, ids, positions)
+        for first, last in ((0, 2), (2, config.layers)):
+            hidden, cache, _ = decoder.run_layers(
+                params, config, hidden, positions, seen, first=first, last=last, cache=cache, slots=slots
+            )
+        return decoder.final_norm(params, config, hidden), cache
+
+    cache, parts, start = decoder.empty_cache(config, len(ids), capacity), [], 0
+    for size in [prompt] + [1] * (ids.shape[1] - prompt):
+        place = slice(start, start + size)
+        hidden, cache = forward(params, cache, ids[:, place], positions[:, place], mask[:, place], start)
+        parts.append(hidden)
+        start += size
+    return np.concatenate(parts, axis=1)
+
+
+def test_decoding_with_a_cache_is_decoding_without(small):
+    config, params = small
+    ids, mask = np.concatenate([tokens()] * len(MASKS)), np.concatenate(list(MASKS.values()))
+    with jax.default_matmul_precision("highest"):
+        got = decode(params, config, ids, mask, capacity=TOKENS + 3, prompt=5)
+    assert np.isfinite(got).all()
+    np.testing.assert_allclose(got[mask], ours(params, config, ids, mask)[-1][mask], atol=1e-4, rtol=0)
+
+
+def test_layers_run_range_by_range(small):
+    config, params = small
+    ids, mask = tokens(), jnp.array(MASKS["left"])
+    positions = decoder.positions_of(mask)
+    seen = decoder.causal_mask(positions, positions, mask)
+
+    @jit
+    def ranges(params):
+        states = [decoder.embed(params, config, ids, positions)]
+        for first, last in ((0, 1), (1, 1), (1, 3)):
+            hidden, _, collected = decoder.run_layers(
+                params, config, states[-1], positions, seen, first=first, last=last, collect=lambda hidden: hidden
+            )
+            states += list(collected)
+        return jnp.stack([*states[:-1], decoder.final_norm(params, config, hidden)])
+
+    with jax.default_matmul_precision("highest"):
+        got = ranges(params)
+    expected = ours(params, config, ids, MASKS["left"])
+    np.testing.assert_allclose(got[:, mask], expected[:, mask], atol=1e-5, rtol=0)
+
+
+def test_the_order_in_the_array_does_not_matter(small):
+    config, params = small
+    ids, order = tokens(), np.random.default_rng(1).permutation(TOKENS)
+    positions = np.tile(np.arange(TOKENS), (len(ids), 1))
+
+    @jit
+    def run(params, ids, positions):
+        seen = decoder.causal_mask(positions, positions, jnp.ones_like(positions, bool))
+        hidden = decoder.embed(params, config, ids, positions)
+        return decoder.run_layers(params, config, hidden, positions, seen, first=0, last=3)[0]
+
+    with jax.default_matmul_precision("highest"):
+        expected, got = run(params, ids, positions), run(params, ids[:, order], positions[:, order])
+    np.testing.assert_allclose(got, expected[:, order], atol=1e-4, rtol=0)
+
+
+def test_texts_of_padding_alone_stay_finite(small):
+    config, params = small
+    mask = MASKS["left"].copy()
+    mask[1] = False
+    assert np.isfinite(ours(params, config, tokens(), mask)).all()
+
+
+def test_collect_pools_inside_the_loop(small):
+    config, params = small
+    whole = ours(params, config, tokens(), MASKS["right"])
+    pool = compiled(config, lambda hidden: {"last": hidden[:, -1], "mean": hidden.mean(1)})
+    with jax.default_matmul_precision("highest"):
+        pooled = pool(params, tokens(), MASKS["right"])
+    np.testing.assert_allclose(pooled["last"], whole[:, :, -1], atol=1e-6)
+    np.testing.assert_allclose(pooled["mean"], whole.mean(2), atol=1e-5)
+
+
+def test_what_the_model_does_not_have_makes_nan_or_an_error(small):
+    config, params = small
+    ids = tokens()
+    ids[0, 4] = VOCABULARY
+    mask = np.ones_like(ids, bool)
+    hidden = ours(params, config, ids, mask)
+    assert np.isnan(hidden[0, 0, 4]).all() and np.isfinite(hidden[:, 1:]).all()
+    mask[0, 4] = False  # what stands for padding need not be a word
+    assert np.isfinite(ours(params, config, ids, mask)).all()
+    embedded, seen = hidden[0], np.ones((3, TOKENS, TOKENS), bool)
+    with pytest.raises(JamError, match="layers 2 to 4 were asked for, this model has 3"):
+        decoder.run_layers(params, config, embedded, mask, seen, first=2, last=4)
+    with pytest.raises(JamError, match="cache and slots belong together"):
+        decoder.run_layers(params, config, embedded, mask, seen, first=0, last=1, slots=jnp.arange(TOKENS))
+
+
+def test_learned_positions_end():
+    config = decoder.config_from({"model_type": "gpt2", "n_positions": 8})
+    with pytest.raises(JamError, match="a text has 9 tokens, this model takes 8"):
+        decoder.hidden_states({"embeddings": {"positions": np.zeros((8, 768))}}, config, *np.ones((2, 1, 9), int))
+
+
+def test_a_base_model_has_no_head_and_bfloat16_is_cast(tmp_path):
+    model = randomised(transformers.AutoModel.from_config(KINDS["llama"]())).to(torch.bfloat16)
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    config, params = loaded(tmp_path)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype(np.float32)}
+    with pytest.raises(JamError, match="no lm_head.weight"):
+        decoder.logits(params, config, np.zeros((1, 1, 16)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("model.layers.2.mlp.up_proj.weight"), "tensor layers.2.mlp.up_proj.weight .* is missing"),
+        (lambda t: t.update(extra=np.ones(1, np.float32)), "does not have: extra"),
+        (lambda t: t.update({"model.norm.weight": np.ones(3, np.float32)}), r"norm.weight has shape \[3\]"),
+        (lambda t: t.update({"lm_head.weight": np.ones((40, 3), np.float32)}), r"lm_head.weight has shape \[40, 3\]"),
+    ],
+)
+def test_wrong_tensors_are_named(tmp_path, change, message):
+    saved(tmp_path, KINDS["llama"]())
+    tensors = load_file(tmp_path / "model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(JamError, match=message):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize("kind", decoder.MODEL_TYPES)
+def test_configs_leave_things_out(kind):
+    config, standard = decoder.config_from({"model_type": kind}), transformers.AutoConfig.for_model(kind)
+    assert hash(config) == hash(decoder.config_from(standard.to_dict()))
+    assert config == decoder.config_from(standard.to_dict())
+    assert (config.width, config.layers, config.heads) == (
+        standard.hidden_size, standard.num_hidden_layers, standard.num_attention_heads
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
+def test_old_spellings_of_scalings_are_read(key):
+    new = {"model_type": "llama", "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 99.0}}
+    old = {"model_type": "llama", key: {"type": "linear", "factor": 2.0}, "rope_theta": 99.0}
+    assert decoder.config_from(old) == decoder.config_from(new)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        ("t5", {}, "model_type 't5' is not supported; known: llama, mistral"),
+        ("llama", {"hidden_act": "gelu_10"}, "hidden_act 'gelu_10' is not supported"),
+        ("llama", {"hidden_size": 17}, "hidden_size 17 is no multiple of num_attention_heads 32"),
+        ("llama", {"num_key_value_heads": 3}, "num_attention_heads 32 is no multiple of num_key_value_heads 3"),
+        ("llama", {"head_dim": 5}, "head_dim is 5, rotary positions need an even one"),
+        ("llama", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type 'dynamic' is not supported"),
+        ("llama", {"rope_scaling": {"rope_type": "longrope"}}, "rope_type 'longrope' is not supported"),
+        ("llama", {"rope_scaling": {"rope_type": "llama3", "factor": 2.0}}, "low_freq_factor is None"),
+        ("llama", {"rope_scaling": "linear"}, "the scaling of rotary positions is 'linear'"),
+        ("llama", {"partial_rotary_factor": 0.5}, "partial_rotary_factor 0.5 is not supported"),
+        ("qwen2", {"layer_types": ["sliding_attention"] * 32}, "layer_types"),
+        ("qwen3", {"use_sliding_window": True, "sliding_window": 0, "max_window_layers": 0}, "sliding_window is 0"),
+        ("gemma", {"use_bidirectional_attention": True}, "use_bidirectional_attention True is not supported"),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx True"),
+        ("bloom", {"apply_residual_connection_post_layernorm": True}, "apply_residual_connection_post_layernorm True"),
+    ],
+)
+def test_settings_that_are_not_supported_are_named(kind, change, message):
+    with pytest.raises(JamError, match=message):
+        decoder.config_from({"model_type": kind} | change)
