@@ -38,7 +38,7 @@ class Cache(NamedTuple):
 class Block(nn.Module):
     """Attention and feed-forward, each after a norm and added to its input.
 
-    ``turn`` holds the cosine and sine of rotary positions or nothing; ``bias`` [N, H or 1, T, S] is added to the scores.
+    ``turn`` holds the cosine and sine of rotary positions or nothing; ``bias`` [N, H or 1, T, S] is added to scores.
     Without ``past`` the tokens see each other; with it, keys and values [N, S, KH, E], theirs are written at ``slots``
     and they see the cache. Returns the hidden states [N, T, D] and the keys and values that were seen.
     """
@@ -96,7 +96,7 @@ def embed(params: Params, config: Config, ids_NxT: jax.Array, positions_NxT: jax
     if "positions" in embeddings:
         hidden_NxTxD += take(embeddings["positions"], positions_NxT)
     if "norm" in embeddings:
-        hidden_NxTxD = _norm(config, "norm").apply({"params": embeddings["norm"]}, hidden_NxTxD)
+        hidden_NxTxD = _apply_norm(embeddings["norm"], config, hidden_NxTxD)
     return hidden_NxTxD
 
 
@@ -134,7 +134,7 @@ def run_layers(
     back_NxTxS = positions_NxT[:, :, None] - key_positions[:, None]
     bias = jnp.zeros((1, 1, 1, 1))
     if config.kind == "bloom":
-        bias = -rotary.alibi_slopes(config.heads)[:, None, None] * back_NxTxS[:, None]
+        bias = -jnp.array(rotary.alibi_slopes(config.heads))[:, None, None] * back_NxTxS[:, None]
     bias_NxHxTxS = jnp.where(mask_NxTxS[:, None], bias, _HIDDEN)
     turn = rotary.angles(config.rotary, positions_NxT) if config.rotary else ()
     block, windows = Block(config), jnp.array(config.windows)
@@ -156,14 +156,14 @@ def run_layers(
 
     start = hidden_NxTxD, None if cache is None else (cache.keys, cache.values)
     (hidden, past), collected = jax.lax.scan(step, start, jnp.arange(first, last))
-    if cache is not None:
+    if cache is not None and past is not None:
         cache = cache._replace(keys=past[0], values=past[1])
     return hidden, cache, collected
 
 
 def final_norm(params: Params, config: Config, hidden_NxTxD: jax.Array) -> jax.Array:
     """The norm after the last layer."""
-    return _norm(config, "norm").apply({"params": params["norm"]}, hidden_NxTxD)
+    return _apply_norm(params["norm"], config, hidden_NxTxD)
 
 
 def logits(params: Params, config: Config, hidden_NxTxD: jax.Array) -> jax.Array:
@@ -224,6 +224,11 @@ def place(cache: Cache, slots: jax.Array, positions_NxT: jax.Array, valid_NxT: j
     return cache._replace(
         positions=cache.positions.at[rows, slots].set(positions_NxT), valid=cache.valid.at[rows, slots].set(valid_NxT)
     )
+
+
+def _apply_norm(params: Params, config: Config, hidden_NxTxD: jax.Array) -> jax.Array:
+    normed: Any = _norm(config, "norm").apply({"params": params}, hidden_NxTxD)
+    return normed
 
 
 def _norm(config: Config, name: str) -> nn.Module:

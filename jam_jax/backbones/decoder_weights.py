@@ -29,14 +29,11 @@ def params_from(tensors: Tensors, config: Config) -> Params:
         embeddings["positions"] = tensors.take("wpe.weight", (config.max_tokens or 0, config.width))
     if config.kind == "bloom":
         embeddings["norm"] = _single(tensors, "word_embeddings_layernorm", config)
-    params = {"embeddings": embeddings, "layers": read(tensors, config)}
+    params: Params = {"embeddings": embeddings, "layers": read(tensors, config)}
     params["norm"] = _single(tensors, names["final"], config)
-    unused = _UNUSED
-    if config.tied:  # some files repeat the word embedding
-        unused += (r"lm_head\.weight",)
-    elif "lm_head.weight" in tensors:
+    if not config.tied and "lm_head.weight" in tensors:
         params["head"] = tensors.take("lm_head.weight", (config.vocabulary, config.width))
-    tensors.finish(unused)
+    tensors.finish((*_UNUSED, *([r"lm_head\.weight"] if config.tied else [])))  # some files repeat the word embedding
     return params
 
 
