@@ -86,7 +86,7 @@ def genders(caption: Caption, said: Collection[str], generator: np.random.Genera
         edits.append(Edit(place, place + 1, other))
         sides.add(word.lower in lx.FEMALE)
         named = named or word.tag != "PRP$"
-    # Of somebody who only has 'his bike' the gender is hardly seen. 'said' has the words of the item's other captions too.
+    # Of somebody who only has 'his bike' the gender is hardly seen. 'said' has the item's other captions too.
     if named and len(sides) == 1 and {name in lx.FEMALE for name in said if name in lx.GENDERED} == sides:
         yield edits
 

@@ -158,8 +158,8 @@ def test_order_shuffles_every_caption(tmp_path):
 
 def write_winoground(root):
     examples = [
-        {"id": n, "image_0": f"ex_{n}_img_0", "image_1": f"ex_{n}_img_1", "caption_0": f"{n} old person kisses a young",
-         "caption_1": f"{n} young person kisses an old", "tag": "Adjective-Age", "secondary_tag": "", "num_main_preds": 1,
+        {"id": n, "image_0": f"ex_{n}_img_0", "image_1": f"ex_{n}_img_1", "caption_0": f"{n} old man kisses a young",
+         "caption_1": f"{n} young man kisses an old", "tag": "Adjective-Age", "secondary_tag": "", "num_main_preds": 1,
          "collapsed_tag": "Relation"}
         for n in (0, 1)
     ]  # fmt: skip

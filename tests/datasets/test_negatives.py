@@ -9,6 +9,8 @@ pytest.importorskip("spacy")
 pytest.importorskip("inflect")
 
 from jam_jax.datasets import negatives  # noqa: E402
+from jam_jax.errors import JamError  # noqa: E402
+from tests.samples import sample_pairs  # noqa: E402
 
 
 def of(caption, kind, **options):
@@ -106,7 +108,7 @@ WORDS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=14), st.integers(0, 5), st.sampled_from([" ", "  ", "\t"]))
 def test_a_negative_equals_no_true_caption_and_no_other_negative(tokens, seed, space):
     caption, other = space.join(tokens), " ".join(tokens[::-1])
@@ -163,3 +165,22 @@ def test_neighbours_share_the_category_and_not_the_concept():
     assert drawn == negatives.neighbours(categories, concepts, captions, k=5, seed=1)
     assert drawn != negatives.neighbours(categories, concepts, captions, k=5, seed=2)
     assert negatives.neighbours(["a", "a", "b"], ["x", "y", "z"], ["1", "2", "3"], k=9) == [[1], [0], []]
+
+
+def test_attached_texts_become_captions_of_another_item_or_of_none():
+    pairs = sample_pairs()
+    first = int(np.flatnonzero(pairs.caption_items == pairs.items_of("test")[0])[0])
+    other = int(np.flatnonzero(pairs.caption_items == pairs.items_of("test")[5])[0])
+    elsewhere = int(np.flatnonzero(pairs.caption_items == pairs.items_of("train")[0])[0])
+    texts = [pairs.caption_texts[other].upper(), pairs.caption_texts[elsewhere], "no such thing"]
+    made = [[(text, "given") for text in texts] if m == first else [] for m in range(pairs.captions)]
+    more = negatives.attach(pairs, made)
+    added = more.negative_rows[first][len(pairs.negative_rows[first]) :]
+    assert added == [other, pairs.captions, pairs.captions + 1]  # the caption of another split is not that row
+    assert more.caption_texts[pairs.captions :] == texts[1:] and more.caption_items[pairs.captions :].tolist() == [
+        -1,
+        -1,
+    ]
+    assert more.negative_kinds[first][-3:] == ["given"] * 3
+    with pytest.raises(JamError, match="is a true caption of item"):
+        negatives.attach(pairs, [[(f" {pairs.caption_texts[0]}.", "given")]])
