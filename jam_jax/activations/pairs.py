@@ -27,6 +27,8 @@ class Pairs:
       caption_items: int [M], the item that owns each caption.
       negative_rows: for each caption the rows of its hard negatives (true captions of other items, same kind).
       negative_kinds: for each caption the kinds of these, e.g. 'skin', 'gender', 'neighbour'.
+      sources: where each item comes from, e.g. 'clipart', in a data set of several sources; '' for each when there is
+        one, and in files older than this column. A gallery then has one item for each source and concept.
     """
 
     item_ids: list[str]
@@ -39,10 +41,12 @@ class Pairs:
     caption_items: np.ndarray
     negative_rows: list[list[int]]
     negative_kinds: list[list[str]]
+    sources: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
         object.__setattr__(self, "gallery", np.asarray(self.gallery, bool))
         object.__setattr__(self, "caption_items", np.asarray(self.caption_items, np.int64))
+        object.__setattr__(self, "sources", self.sources or [""] * len(self.item_ids))
         _check(self)
 
     @property
@@ -98,6 +102,7 @@ class Pairs:
             row = read_table(file).to_pylist()[0]
         except (pa.ArrowException, OSError, IndexError) as error:
             raise JamError(f"{file}: is not a readable Parquet file; write it again with Pairs.write") from error
+        row.setdefault("sources", [])
         missing = [field.name for field in dataclasses.fields(cls) if field.name not in row]
         if missing:
             raise JamError(f"{file}: column {missing[0]!r} is missing; write it with Pairs.write")
@@ -128,11 +133,12 @@ _TYPES = {
     "caption_items": pa.list_(pa.int32()),
     "negative_rows": pa.list_(pa.list_(pa.int32())),
     "negative_kinds": pa.list_(pa.list_(pa.string())),
+    "sources": _TEXTS,
 }
 
 
 def _check(pairs: Pairs) -> None:
-    for name in ("concepts", "categories", "splits", "gallery"):
+    for name in ("concepts", "categories", "splits", "gallery", "sources"):
         if len(getattr(pairs, name)) != pairs.items:
             raise JamError(f"{name} has {len(getattr(pairs, name))} entries for {pairs.items} items")
     for name in ("caption_kinds", "caption_items", "negative_rows", "negative_kinds"):

@@ -3,10 +3,13 @@
 import io
 import os
 import pathlib
+import warnings
 
 from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 16_000_000
+# What Pillow warns of is answered here; set once, since suppressing a warning inside a thread is felt in the others.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Pillow clips these to white instead of scaling them when it makes RGB of them.
 _DEEP = ("I", "F")
 
