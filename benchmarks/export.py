@@ -5,7 +5,7 @@
 Needs a folder that jam_jax.datasets.fetch and jam_jax.datasets.emoji have filled, and requirements-test.txt. Each side
 is a process of its own, they take turns, the least disturbed round counts. Ours is the shipped path
 (`jam_jax.export.activations`, runtime flax): opening pictures and counting tokens, sorting by length, the model,
-pooling, bringing the rows to the host. The peer takes batches in the order of the data, pads to the longest of each, and
+pooling, bringing the rows to the host. The peer takes batches in the order of the data, pads to the longest of each and
 pools with torch; `peer sorted` is the same with its rows sorted by length, as a careful user would write it. Compiling
 is timed apart.
 """

@@ -22,7 +22,8 @@ from jam_jax.activations.shards import DTYPES
 from jam_jax.activations.store import Manifest, Store, StoreWriter
 from jam_jax.backbones.pooling import POOLINGS
 from jam_jax.config import INTERRUPTED, Field, run, validate
-from jam_jax.datasets.rows import ON_BAD, source_rows
+from jam_jax.datasets.rows import source_rows
+from jam_jax.datasets.usable import ON_BAD
 from jam_jax.errors import JamError
 
 SCHEMA = {

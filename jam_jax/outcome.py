@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jam_jax import evaluation, run
-from jam_jax.activations.pairs import SPLITS
+from jam_jax.activations.pairs import NO_ITEM, SPLITS
 from jam_jax.metrics.reconstruction import r2
 from jam_jax.models.inputs import Inputs
 
@@ -23,11 +23,12 @@ def evaluate(prepared: run.Prepared, trained: run.Trained, began: float) -> dict
     config, exam, jam = prepared.config, prepared.exams["test"], trained.jam
     rows = prepared.rows["test"]
     raw_x, raw_y = prepared.vision.values[rows.items], prepared.language.values[rows.captions]
+    true = rows.owner != NO_ITEM
     z_x, z_y = jam.encode_images(raw_x, unit=False), jam.encode_texts(raw_y, unit=False)
     test = evaluation.score(exam, jam.encode_images(raw_x), jam.encode_texts(raw_y))
     test["reconstruction"] = {
         "vision": _reconstruction(prepared.inputs["vision"], raw_x, jam.reconstruct_images(z_x)),
-        "language": _reconstruction(prepared.inputs["language"], raw_y, jam.reconstruct_texts(z_y)),
+        "language": _reconstruction(prepared.inputs["language"], raw_y[true], jam.reconstruct_texts(z_y[true])),
     }
     scores, settings = {}, {}
     if prepared.vision.values.shape[1] == prepared.language.values.shape[1]:
@@ -109,5 +110,5 @@ def _describe(prepared: run.Prepared) -> dict[str, Any]:
         "language": prepared.language.describe(),
         "concepts": {split: len({pairs.concepts[i] for i in rows[split].items}) for split in SPLITS},
         "items": {split: len(rows[split].items) for split in SPLITS},
-        "captions": {split: len(rows[split].captions) for split in SPLITS},
+        "captions": {split: int((rows[split].owner != NO_ITEM).sum()) for split in SPLITS},
     }

@@ -101,6 +101,7 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
             f"train.batch is {config['train']['batch']}, more than the {len(rows['train'].items)} items of the train "
             "split; lower --config.train.batch"
         )
+    described = rows["train"].captions[rows["train"].owner != NO_ITEM]
     fitted = checkpoints.load_inputs(folder) or {
         source.store.manifest.modality: inputs.fit(
             source.values[taken],
@@ -109,7 +110,7 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
             components=data["components"],
             where=f"data.{source.store.manifest.modality}_layer {source.layers}",
         )
-        for source, taken in ((vision, rows["train"].items), (language, rows["train"].captions))
+        for source, taken in ((vision, rows["train"].items), (language, described))
     }
     return Prepared(
         config, pairs, root, vision, language, rows, fitted,

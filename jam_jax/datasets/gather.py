@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,12 +13,10 @@ import numpy as np
 
 from jam_jax.activations.pairs import NO_ITEM, SPLITS, Pairs
 from jam_jax.datasets.negatives import attach, same
+from jam_jax.datasets.usable import LONGEST, ON_BAD, PICTURES, caption_problem
 from jam_jax.errors import JamError
 
 FRACTIONS = (0.7, 0.1, 0.2)
-LONGEST = 1000  # words: no language model here reads more, and a whole book is a mistake
-PICTURES = (".webp", ".png", ".jpg", ".jpeg")
-ON_BAD = ("stop", "skip")
 
 
 @dataclasses.dataclass
@@ -69,19 +66,6 @@ class Gathered(NamedTuple):
     pairs: Pairs
     items: list[Item]
     skipped: Skipped
-
-
-def caption_problem(text: object) -> str:
-    """Why a text can be no caption; empty when it can. Any script may be used."""
-    if not isinstance(text, str):
-        return f"the caption is {type(text).__name__}, not a text"
-    if not text.strip():
-        return "the caption is empty"
-    bad = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n\r"), None)
-    if bad is not None:
-        return f"the caption holds the control character U+{ord(bad):04X}"
-    words = len(text.split())
-    return f"the caption has {words} words, more than {LONGEST}" if words > LONGEST else ""
 
 
 def picture_problem(file: pathlib.Path) -> str:

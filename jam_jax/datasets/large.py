@@ -1,7 +1,7 @@
 """The larger benchmark: emoji in three views, clipart and stamps as one data set whose concepts the sources share.
 
-    python -m jam_jax.datasets.fetch --to=data --only=emojibase,fluent,noto,twemoji,clipart,stamps
-    python -m jam_jax.datasets.large --data=data --out=data/large
+python -m jam_jax.datasets.fetch --to=data --only=emojibase,fluent,noto,twemoji,clipart,stamps
+python -m jam_jax.datasets.large --data=data --out=data/large
 """
 
 import argparse
@@ -119,7 +119,9 @@ def _negatives(gathered: Gathered) -> list[list[tuple[int, str]]]:
             there = [(of_emoji.get((entry.source, row)), kind) for row, kind in gathered.emoji_negatives[entry.emoji]]
             negatives.append([(j, kind) for j, kind in there if j is not None and _wrong(entry, entries[j], kind)])
             continue
-        siblings = [(j, contradiction(entry.name, entries[j].name)) for j in by_concept[entry.source, entry.name.concept]]
+        siblings = [
+            (j, contradiction(entry.name, entries[j].name)) for j in by_concept[entry.source, entry.name.concept]
+        ]
         # A title that is silent on colour or size leaves them open, unlike an emoji's name.
         stated = [(j, kind) for j, kind in siblings if kind and kind in entry.name.details]
         others = [j for j in by_category[entry.source, entry.category] if _wrong(entry, entries[j], "neighbour")]

@@ -64,7 +64,9 @@ def find(sources_of: Mapping[str, Collection[str]], tags: Mapping[str, str]) -> 
     names = sorted(sources_of)
     # A name's letters stand for the name, its sorted words' letters for the order of its words.
     concept_of, reasons = dict(zip(names, names, strict=True)), {}
-    preferred = {name: (_SYNONYMS.get(name, name) != name, "emoji" not in sources_of[name], len(name)) for name in names}
+    preferred = {
+        name: (_SYNONYMS.get(name, name) != name, "emoji" not in sources_of[name], len(name)) for name in names
+    }
     for reason, form in (("same letters", _letters), ("same words", _words)):
         groups = collections.defaultdict(list)
         for name in names:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,12 +11,10 @@ from PIL import Image, UnidentifiedImageError
 from jam_jax.activations.pairs import Pairs
 from jam_jax.activations.pipeline import ahead
 from jam_jax.datasets.inspect import inspect
+from jam_jax.datasets.usable import PICTURES, caption_problem
 from jam_jax.errors import JamError
 
-ON_BAD = ("stop", "skip")
 MAX_PIXELS = 100_000_000
-MAX_WORDS = 2000  # several times what any text tower reads: no caption, but a document
-_PICTURES = (".webp", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
 _THREADS = 4
 
 
@@ -98,17 +95,6 @@ def source_rows(
     )
 
 
-def caption_problem(text: str) -> str | None:
-    """Why a caption cannot be used, None when it can."""
-    if not text.strip():
-        return "the caption is empty"
-    control = next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\t\n\r"), None)
-    if control is not None:
-        return f"the caption holds the control character U+{ord(control):04X}"
-    words = len(text.split())
-    return f"the caption has {words} words, more than {MAX_WORDS}" if words > MAX_WORDS else None
-
-
 def _captions(folder: epath.Path, pairs: Pairs) -> tuple[list[str], list[str], list[bytes], dict[str, str]]:
     ids, texts = pairs.caption_ids, pairs.caption_texts
     problems = {name: caption_problem(text) for name, text in zip(ids, texts, strict=True)}
@@ -122,7 +108,7 @@ def _pictures(
     pictures = folder / "pictures" / view
     if not pictures.exists():
         raise JamError(f"data.view: no folder {pictures}; fetch the pictures first, see docs/data.md")
-    files = {file.stem: file for file in sorted(pictures.iterdir()) if file.suffix.lower() in _PICTURES}
+    files = {file.stem: file for file in sorted(pictures.iterdir()) if file.suffix.lower() in PICTURES}
 
     def look(item: str) -> tuple[bytes, str | None]:
         if item not in files:
@@ -136,4 +122,4 @@ def _pictures(
     return pairs.item_ids, [files.get(item) for item in pairs.item_ids], [digest for digest, _ in looked], reasons
 
 
-__all__ = ["MAX_PIXELS", "ON_BAD", "Pictures", "Rows", "caption_problem", "source_rows"]
+__all__ = ["MAX_PIXELS", "Pictures", "Rows", "source_rows"]

@@ -25,9 +25,16 @@ def test_buckets_grow_by_halves():
     assert all(n <= size <= max(n + 1, 1.5 * n) for n, size in enumerate(sizes, 1))
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("kind", ["bert", "mpnet", "llama"])
-@pytest.mark.parametrize("runtime", ["flax", "jax"])
+def cases(*fast):
+    """(runtime, kind, side) where those named are fast and the rest is slow: compiling takes seconds each."""
+    every = [(r, k, s) for r in ("flax", "jax") for k in ("bert", "mpnet", "llama") for s in ("left", "right")]
+    return [case if case in fast else pytest.param(*case, marks=pytest.mark.slow) for case in every]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "kind", "side"),
+    cases(("flax", "bert", "left"), ("flax", "llama", "left"), ("jax", "llama", "left")),
+)
 def test_language_runtimes_agree(tmp_path, tiny, capsys, runtime, kind, side):
     tiny.language(tmp_path, kind, padding_side=side)
     ours, torchs = backbones.load(str(tmp_path), runtime), backbones.load(str(tmp_path), "torch")
@@ -45,8 +52,11 @@ def test_language_runtimes_agree(tmp_path, tiny, capsys, runtime, kind, side):
     assert "tried" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2", "registers"])
-@pytest.mark.parametrize("runtime", ["flax", "jax"])
+@pytest.mark.parametrize(
+    ("runtime", "kind"),
+    [("flax", "registers"), *(pytest.param("flax", kind, marks=pytest.mark.slow) for kind in ("vit", "dinov2")),
+     *(pytest.param("jax", kind, marks=pytest.mark.slow) for kind in ("vit", "dinov2", "registers"))],
+)  # fmt: skip
 def test_vision_runtimes_agree(tmp_path, tiny, runtime, kind):
     tiny.vision(tmp_path, kind)
     ours, torchs = backbones.load(str(tmp_path), runtime), backbones.load(str(tmp_path), "torch")

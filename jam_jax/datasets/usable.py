@@ -1,0 +1,23 @@
+"""What a caption and a picture file must be to be used, the same for importers and for the exporter."""
+
+import unicodedata
+
+ON_BAD = ("stop", "skip")
+PICTURES = (".webp", ".png", ".jpg", ".jpeg")
+LONGEST = 1000  # words: no language model here reads more, and a whole book is a mistake
+
+
+def caption_problem(text: object) -> str:
+    """Why a text can be no caption; empty when it can. Any script may be used."""
+    if not isinstance(text, str):
+        return f"the caption is {type(text).__name__}, not a text"
+    if not text.strip():
+        return "the caption is empty"
+    bad = next((c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n\r"), None)
+    if bad is not None:
+        return f"the caption holds the control character U+{ord(bad):04X}"
+    words = len(text.split())
+    return f"the caption has {words} words, more than {LONGEST}" if words > LONGEST else ""
+
+
+__all__ = ["LONGEST", "ON_BAD", "PICTURES", "caption_problem"]
