@@ -5,6 +5,7 @@ python -m jam_jax.datasets.clipart --folder=data        # counts; writes data/cl
 
 import argparse
 import hashlib
+import html
 import pathlib
 import re
 import sys
@@ -14,10 +15,11 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from jam_jax.datasets.inspect import MAX_PIXELS, inspect
-from jam_jax.datasets.items import Item, Skipped, item_id
+from jam_jax.datasets.items import Item, Skipped, drawn_part, item_id
 from jam_jax.errors import JamError
 
 TAGS = 8  # keywords a caption names at most
+SMALLEST = 24  # pixels along the longer side of what is drawn
 
 # Themes, shapes and series whose titles do not tell one picture from the next.
 _FOLDERS = re.compile(
@@ -56,6 +58,8 @@ def read(folder: pathlib.Path) -> tuple[list[Item], Skipped]:
         if not reason:
             digest = hashlib.sha256(file.read_bytes()).digest()
             reason = "duplicate" if digest in seen else inspect(file, MAX_PIXELS)
+            if not reason and max(drawn_part(file).size) < SMALLEST:
+                reason = "too small"
             seen.add(digest)
         if reason:
             skipped.add(reason, str(path))
@@ -94,7 +98,7 @@ def _described(path: pathlib.PurePath, drawing: pathlib.Path) -> tuple[str | Non
 
 def clean(title: str) -> str:
     """A title as a person would write it: 'CayennePepper_02' becomes 'Cayenne Pepper'."""
-    text = re.sub(r"(?:-aj)?(?:\.svg)?$", "", title.strip()).replace("_", " ")
+    text = re.sub(r"(?:-aj)?(?:\.svg)?$", "", html.unescape(title.strip())).replace("_", " ")
     text = re.sub(r"^0\d\s+|\s+(?:openclipart|clip ?art)$", "", text, flags=re.I)
     text, uncoloured = re.subn(r"\(?\bB and W\)?|\bBW\b|\(b/w\)", "", text, flags=re.I)
     text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)

@@ -164,6 +164,10 @@ def _clipart(pictures: pathlib.Path, drawings: pathlib.Path, out: pathlib.Path) 
     undebian(drawings, "usr/share/openclipart/", (".svg",), out)
 
 
+def _bare(code: str) -> str:
+    return code.replace("-fe0f", "").lstrip("0")
+
+
 def _pictures(
     file: pathlib.Path,
     prefix: str,
@@ -173,17 +177,18 @@ def _pictures(
 ) -> None:
     """Pictures under the hexcode that emojibase uses, in lower case; drawings are made pictures.
 
-    emojibase writes the variation selector fe0f in some codes where a picture set does not, and the other way round.
+    emojibase writes the variation selector fe0f in some codes where a picture set does not, and the other way round;
+    Twemoji leaves out leading noughts.
     """
     entries = json.loads((to / "emojibase" / "data.json").read_text())
     codes = [member["hexcode"].lower() for entry in entries for member in (entry, *entry.get("skins", ()))]
     with tarfile.open(file) as opened:
         members = {pathlib.PurePosixPath(m.name).name: m for m in opened if m.isfile() and m.name.startswith(prefix)}
         stems = {name.rpartition(".")[0]: name for name in members}
-        bare = {stem.replace("-fe0f", ""): name for stem, name in stems.items()}
+        bare = {_bare(stem): name for stem, name in stems.items()}
         for code in codes:
             filed = filed_under(code)
-            name = stems.get(filed) or bare.get(filed.replace("-fe0f", ""))
+            name = stems.get(filed) or bare.get(_bare(filed))
             if name:
                 data = opened.extractfile(members[name]).read()  # type: ignore[union-attr]
                 suffix = pathlib.PurePosixPath(name).suffix

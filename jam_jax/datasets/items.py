@@ -6,6 +6,8 @@ import pathlib
 import re
 from typing import NamedTuple
 
+from PIL import Image
+
 
 class Item(NamedTuple):
     """One picture: id, file, name, tags, category, and the folder it lies in, which may be narrower."""
@@ -42,9 +44,19 @@ class Skipped:
         path.write_text(json.dumps({"counts": self.counts(), "files": self.files}, indent=1, sort_keys=True) + "\n")
 
 
+def drawn_part(file: pathlib.Path) -> Image.Image:
+    """A picture without the empty page around it; the picture itself where nothing is transparent."""
+    with Image.open(file) as picture:
+        picture.load()
+        if not picture.has_transparency_data:
+            return picture
+        whole = picture.convert("RGBA")
+    return whole.crop(whole.getchannel("A").getbbox())
+
+
 def item_id(source: str, path: pathlib.PurePath) -> str:
     """An id that can be a file name everywhere: 'clipart-animals-bee_01' for animals/bee_01.png."""
     return re.sub(r"[^a-z0-9_.-]", "_", "-".join([source, *path.with_suffix("").parts]).lower())
 
 
-__all__ = ["Item", "Skipped", "item_id"]
+__all__ = ["Item", "Skipped", "drawn_part", "item_id"]

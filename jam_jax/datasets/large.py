@@ -1,7 +1,7 @@
 """The larger benchmark: emoji in three views, clipart and stamps as one data set whose concepts the sources share.
 
-python -m jam_jax.datasets.fetch --to=data --only=emojibase,fluent,noto,twemoji,clipart,stamps
-python -m jam_jax.datasets.large --data=data --out=data/large
+    python -m jam_jax.datasets.fetch --to=data --only=emojibase,fluent,noto,twemoji,clipart,stamps
+    python -m jam_jax.datasets.large --data=data --out=data/large
 """
 
 import argparse
@@ -22,6 +22,7 @@ from jam_jax.activations.pairs import SPLITS, Pairs
 from jam_jax.datasets import near_duplicates
 from jam_jax.datasets.concepts import contradiction
 from jam_jax.datasets.large_items import VIEWS, Entry, Gathered, gather
+from jam_jax.datasets.items import drawn_part
 from jam_jax.errors import JamError
 
 FRACTIONS = (0.7, 0.1, 0.2)
@@ -112,25 +113,27 @@ def _negatives(gathered: Gathered) -> list[list[tuple[int, str]]]:
     by_category: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, entry in enumerate(entries):
         by_concept[entry.source, entry.name.concept].append(i)
-        by_category[entry.source, entry.category].append(i)
+        by_category[entry.source, _top(entry.category)].append(i)
     negatives = []
     for i, entry in enumerate(entries):
         if entry.emoji >= 0:
             there = [(of_emoji.get((entry.source, row)), kind) for row, kind in gathered.emoji_negatives[entry.emoji]]
             negatives.append([(j, kind) for j, kind in there if j is not None and _wrong(entry, entries[j], kind)])
             continue
-        siblings = [
-            (j, contradiction(entry.name, entries[j].name)) for j in by_concept[entry.source, entry.name.concept]
-        ]
+        siblings = [(j, contradiction(entry.name, entries[j].name)) for j in by_concept[entry.source, entry.name.concept]]
         # A title that is silent on colour or size leaves them open, unlike an emoji's name.
         stated = [(j, kind) for j, kind in siblings if kind and kind in entry.name.details]
-        others = [j for j in by_category[entry.source, entry.category] if _wrong(entry, entries[j], "neighbour")]
-        # Those of the same folder are nearer; one of each concept is enough.
+        others = [j for j in by_category[entry.source, _top(entry.category)] if _wrong(entry, entries[j], "neighbour")]
+        # Those of the same folder are nearer, and some folders hold one thing; one of each concept is enough.
         others.sort(key=lambda j: (entries[j].folder != entry.folder, _hash(f"{entry.id}:{entries[j].id}")))
         first = {entries[j].name.concept: j for j in reversed(others)}
         near = sorted(first.values(), key=others.index)[:NEIGHBOURS]
         negatives.append(stated + [(j, "neighbour") for j in sorted(near)])
     return negatives
+
+
+def _top(category: str) -> str:
+    return category.partition("/")[0]
 
 
 def _wrong(entry: Entry, other: Entry, kind: str) -> bool:
@@ -154,30 +157,35 @@ def _different(entries: Sequence[Entry], i: int, which: int, found: list[tuple[i
 
 
 def _write_pictures(entries: Sequence[Entry], folder: pathlib.Path) -> None:
-    """Copies the pictures under the ids of their items, large ones shrunk; what was there before goes."""
+    """Writes the pictures under the ids of their items, the empty page around drawings cut off and large ones shrunk.
+
+    What was there before goes.
+    """
     unfinished = folder.with_name(folder.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     with ThreadPoolExecutor() as pool:
-        for _ in pool.map(lambda entry: _write_picture(entry.file, unfinished / entry.id), entries):
+        for _ in pool.map(lambda entry: _write_picture(entry, unfinished / entry.id), entries):
             pass
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
 
-def _write_picture(file: pathlib.Path, out: pathlib.Path) -> None:
-    with Image.open(file) as picture:
-        if max(picture.size) <= SIDE:
-            shutil.copyfile(file, f"{out}{file.suffix.lower()}")
+def _write_picture(entry: Entry, out: pathlib.Path) -> None:
+    with Image.open(entry.file) as picture:
+        if entry.emoji >= 0 and max(picture.size) <= SIDE:
+            shutil.copyfile(entry.file, f"{out}{entry.file.suffix.lower()}")
             return
-        scale = SIDE / max(picture.size)
-        size = tuple(max(1, round(side * scale)) for side in picture.size)
-        # Colour of transparent places must not bleed into the edge, so it is weighed by alpha while shrinking.
-        if picture.has_transparency_data:
-            small = picture.convert("RGBA").convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-        else:
-            small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        small.save(f"{out}.png")
+    drawn = drawn_part(entry.file)
+    mode = "RGBA" if drawn.has_transparency_data else "RGB"
+    small = drawn.convert(mode)
+    if max(drawn.size) > SIDE:
+        scale = SIDE / max(drawn.size)
+        size = tuple(max(1, round(side * scale)) for side in drawn.size)
+        # Colour of transparent places must not bleed into the edge: RGBa is weighed by alpha.
+        weighed = small.convert("RGBa" if mode == "RGBA" else mode)
+        small = weighed.resize(size, Image.Resampling.LANCZOS).convert(mode)
+    small.save(f"{out}.png")
 
 
 def statistics(made: Pairs) -> dict[str, Any]:

@@ -14,20 +14,21 @@ _SHORT = 5  # letters: shorter names are alike by chance ("bat", "boat")
 
 # Looked at one by one. By spelling alone nothing is merged: "money" is as near to "monkey" as "coffe" to "coffee".
 _SYNONYMS = {
-    "accordian": "accordion", "aeroplane": "airplane", "aircraft": "airplane", "ambulan": "ambulance",
+    "8ball": "pool 8 ball", "8 ball": "pool 8 ball", "accordian": "accordion", "aeroplane": "airplane", "aircraft": "airplane", "ambulan": "ambulance",
     "analogue clock": "analog clock", "ballon": "balloon", "baloon": "balloon", "bee": "honeybee", "bike": "bicycle",
     "bulb": "light bulb", "bunny": "rabbit", "burger": "hamburger", "camcorder": "video camera", "car": "automobile",
     "cell phone": "mobile phone", "cellphone": "mobile phone", "cellular phone": "mobile phone", "coffe": "hot beverage",
     "coffee": "hot beverage", "cog": "gear", "confetti": "confetti ball", "crescent moon": "moon",
+    "crossbone": "skull and crossbone",
     "desktop": "desktop computer", "dice": "game die", "donut": "doughnut", "dromedary": "camel",
     "envelop": "envelope", "evergreen": "evergreen tree", "flame": "fire", "floppy": "floppy disk",
     "football": "soccer ball", "frie": "french fry", "fry": "french fry", "full moon": "moon", "gift": "wrapped gift",
     "gift box": "wrapped gift", "grandpa": "older person", "grasshopper": "cricket", "handphone": "mobile phone",
-    "hen": "chicken", "hourglass": "hourglass done", "hourglass not done": "hourglass done", "kid": "child",
+    "hen": "chicken", "hourglass": "hourglass done", "hourglass not done": "hourglass done", "human": "person", "kid": "child",
     "ladybug": "lady beetle", "ladybird": "lady beetle", "magnifing glass": "magnifying glass",
     "magnifying glass tilted": "magnifying glass", "mcoon": "moon", "mobile telephone": "mobile phone",
     "motor bike": "motorcycle", "motorbike": "motorcycle", "music note": "musical note", "network could": "network cloud",
-    "packman": "pacman", "padlock": "locked", "pawn": "chess pawn",
+    "nurse": "health worker", "packman": "pacman", "padlock": "locked", "pawn": "chess pawn",
     "personal computer": "desktop computer", "phone": "telephone", "piano": "musical keyboard", "plane": "airplane",
     "present": "wrapped gift", "recycle": "recycling symbol", "rugby": "rugby football",
     "rugby ball": "rugby football", "sandglass": "hourglass done", "saturn": "ringed planet", "saw": "carpentry saw",
@@ -64,9 +65,8 @@ def find(sources_of: Mapping[str, Collection[str]], tags: Mapping[str, str]) -> 
     names = sorted(sources_of)
     # A name's letters stand for the name, its sorted words' letters for the order of its words.
     concept_of, reasons = dict(zip(names, names, strict=True)), {}
-    preferred = {
-        name: (_SYNONYMS.get(name, name) != name, "emoji" not in sources_of[name], len(name)) for name in names
-    }
+    # An emoji's own name first, then one that leads to an emoji.
+    preferred = {name: ("emoji" not in sources_of[name], name not in _SYNONYMS, len(name)) for name in names}
     for reason, form in (("same letters", _letters), ("same words", _words)):
         groups = collections.defaultdict(list)
         for name in names:
@@ -91,7 +91,7 @@ def _likely(
     kept = [
         (name, tags[name], "tag of one emoji")
         for name in names
-        if name in tags and tags[name] in concept_of and concept_of[name] != concept_of[tags[name]]
+        if name in tags and "emoji" not in sources_of[name] and tags[name] in concept_of and concept_of[name] != concept_of[tags[name]]
     ]
     alike = process.cdist(names, names, scorer=fuzz.ratio, score_cutoff=ALIKE, dtype=np.uint8)
     narrower = collections.defaultdict(list)
@@ -102,8 +102,9 @@ def _likely(
     close += [(name, other, "narrower name") for name in names for other in narrower[name]]
     for first, second, reason in close:
         both = {*sources_of[first], *sources_of[second]}
+        emoji = "emoji" in sources_of[first] and "emoji" in sources_of[second]
         short = reason == "spelled alike" and min(len(first), len(second)) < _SHORT
-        if len(both) > 1 and not short and concept_of[first] != concept_of[second]:
+        if len(both) > 1 and not emoji and not short and concept_of[first] != concept_of[second]:
             kept.append((first, second, reason))
     return kept
 
