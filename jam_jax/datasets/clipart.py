@@ -1,6 +1,6 @@
 """openclipart as Debian packages it: drawings in the public domain, with titles and keywords from their metadata.
 
-    python -m jam_jax.datasets.clipart --folder=data        # counts; writes data/clipart/skipped.json
+python -m jam_jax.datasets.clipart --folder=data        # counts; writes data/clipart/skipped.json
 """
 
 import argparse
@@ -28,10 +28,14 @@ _FOLDERS = re.compile(
 )
 # Titles that name a series; the names of its files say what is on them.
 _SERIES = re.compile(
-    r"^(?:clipart by nicu|aiga_symbol|svg road signs|road signs|r16 sib|diner menu|etiquette icons|australian maps|balloons-aj)", re.I
+    r"^(?:clipart by nicu|aiga_symbol|svg road signs|road signs|r16 sib|diner menu|etiquette icons|australian maps|balloons-aj)",
+    re.I,
 )
 # Titles of series whose files are not named in English, or not at all.
-_NAMELESS = re.compile(r"^(?:various cliparts|blueberry|lemon svg|advertising$|sallite$|map symbols|homes clipart|tasto|protection obligatoire)", re.I)
+_NAMELESS = re.compile(
+    r"^(?:various cliparts|blueberry|lemon svg|advertising$|sallite$|map symbols|homes clipart|tasto|protection obligatoire)",
+    re.I,
+)
 # Two artists titled their 250 drawings in Italian and French; long file names are cut, so theirs may be.
 _FOREIGN = re.compile(r"_archi|rollandin|francesco_ar|_yves_?g")
 _NO_TAG = re.compile(r"^(?:hash.*|unsorted|mapsym|networksym|.*architetto.*|\d+|icons?|.{30,}|)$")
@@ -85,7 +89,9 @@ def _described(path: pathlib.PurePath, drawing: pathlib.Path) -> tuple[str | Non
     creators = {_text(node) for part in work if _local(part) == "creator" for node in part.iter() if len(node) == 0}
     if not re.search(r"[A-Za-z]{3}", title) or raw in creators:
         return "no title", "", ()
-    keywords = [_text(node) for part in work if _local(part) == "subject" for node in part.iter() if _local(node) == "li"]
+    keywords = [
+        _text(node) for part in work if _local(part) == "subject" for node in part.iter() if _local(node) == "li"
+    ]
     kept = dict.fromkeys(word.replace("_", " ").lower() for word in keywords if not _NO_TAG.match(word.lower()))
     return None, title, tuple(sorted(word for word in kept if word != title.lower()))[:TAGS]
 

@@ -91,7 +91,10 @@ def _likely(
     kept = [
         (name, tags[name], "tag of one emoji")
         for name in names
-        if name in tags and "emoji" not in sources_of[name] and tags[name] in concept_of and concept_of[name] != concept_of[tags[name]]
+        if name in tags
+        and "emoji" not in sources_of[name]
+        and tags[name] in concept_of
+        and concept_of[name] != concept_of[tags[name]]
     ]
     alike = process.cdist(names, names, scorer=fuzz.ratio, score_cutoff=ALIKE, dtype=np.uint8)
     narrower = collections.defaultdict(list)

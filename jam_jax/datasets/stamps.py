@@ -1,6 +1,6 @@
 """The stamps of Tux Paint as Debian packages them: cut-out photographs and drawings, one English sentence each.
 
-    python -m jam_jax.datasets.stamps --folder=data        # counts; writes data/stamps/skipped.json
+python -m jam_jax.datasets.stamps --folder=data        # counts; writes data/stamps/skipped.json
 """
 
 import argparse

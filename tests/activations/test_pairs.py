@@ -116,3 +116,16 @@ def test_the_embedded_pairs_hold_together():
     assert len(on_show) == len(set(on_show)) == len(set(pairs.concepts))
     for m, rows in enumerate(pairs.negative_rows):
         assert {pairs.caption_kinds[row] for row in rows} <= {pairs.caption_kinds[m]}
+
+
+def test_sources_are_kept_and_older_files_have_none(tmp_path):
+    pairs = sample_pairs()
+    assert pairs.sources == [""] * pairs.items
+    named = dataclasses.replace(pairs, sources=["clipart", "stamps"] * (pairs.items // 2))
+    named.write(tmp_path / "pairs.parquet")
+    assert Pairs.open(tmp_path / "pairs.parquet").sources == named.sources == named.resplit(1).sources
+    older = pq.read_table(tmp_path / "pairs.parquet").drop_columns(["sources"])
+    pq.write_table(older, tmp_path / "older.parquet")
+    assert equal(Pairs.open(tmp_path / "older.parquet"), pairs)
+    with pytest.raises(JamError, match="sources has 1 entries for 120 items"):
+        dataclasses.replace(pairs, sources=["clipart"])
