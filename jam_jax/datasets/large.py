@@ -115,7 +115,7 @@ def _negatives(gathered: Gathered) -> list[list[tuple[int, str]]]:
         by_concept[entry.source, entry.name.concept].append(i)
         by_category[entry.source, _top(entry.category)].append(i)
     negatives = []
-    for i, entry in enumerate(entries):
+    for entry in entries:
         if entry.emoji >= 0:
             there = [(of_emoji.get((entry.source, row)), kind) for row, kind in gathered.emoji_negatives[entry.emoji]]
             negatives.append(
@@ -194,7 +194,7 @@ def _write_picture(entry: Entry, out: pathlib.Path) -> None:
     small = drawn.convert(mode)
     if max(drawn.size) > SIDE:
         scale = SIDE / max(drawn.size)
-        size = tuple(max(1, round(side * scale)) for side in drawn.size)
+        size = max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale))
         # Colour of transparent places must not bleed into the edge: RGBa is weighed by alpha.
         weighed = small.convert("RGBa" if mode == "RGBA" else mode)
         small = weighed.resize(size, Image.Resampling.LANCZOS).convert(mode)

@@ -71,7 +71,8 @@ def test_every_picture_left_out_has_its_reason(folder):
     ("title", "cleaned"),
     [
         ("horse#1", "horse"), ("Bus1 BW", "Bus (black and white)"), ("hat - clothing", "hat"),
-        ("books-aj.svg", "books"), ("frying pan (padella in italian)", "frying pan"), ("45 RPM Record", "45 RPM Record"),
+        ("books-aj.svg", "books"), ("frying pan (padella in italian)", "frying pan"),
+        ("45 RPM Record", "45 RPM Record"),
         ("Stemma di Valle d&#39;Aosta", "Stemma di Valle d'Aosta"), ("04 waxing openclipart", "waxing"),
     ],
 )  # fmt: skip
