@@ -28,12 +28,14 @@ _FOLDERS = re.compile(
 )
 # Titles that name a series; the names of its files say what is on them.
 _SERIES = re.compile(
-    r"^(?:clipart by nicu|aiga_symbol|svg road signs|road signs|r16 sib|diner menu|etiquette icons|australian maps|balloons-aj)",
+    r"^(?:clipart by nicu|aiga_symbol|svg road signs|road signs|r16 sib|diner menu|etiquette icons|australian maps|"
+    r"balloons-aj)",
     re.I,
 )
 # Titles of series whose files are not named in English, or not at all.
 _NAMELESS = re.compile(
-    r"^(?:various cliparts|blueberry|lemon svg|advertising$|sallite$|map symbols|homes clipart|tasto|protection obligatoire)",
+    r"^(?:various cliparts|blueberry|lemon svg|advertising$|sallite$|map symbols|homes clipart|tasto|"
+    r"protection obligatoire)",
     re.I,
 )
 # Two artists titled their 250 drawings in Italian and French; long file names are cut, so theirs may be.

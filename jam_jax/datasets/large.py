@@ -1,7 +1,7 @@
 """The larger benchmark: emoji in three views, clipart and stamps as one data set whose concepts the sources share.
 
-    python -m jam_jax.datasets.fetch --to=data --only=emojibase,fluent,noto,twemoji,clipart,stamps
-    python -m jam_jax.datasets.large --data=data --out=data/large
+python -m jam_jax.datasets.fetch --to=data --only=emojibase,fluent,noto,twemoji,clipart,stamps
+python -m jam_jax.datasets.large --data=data --out=data/large
 """
 
 import argparse
@@ -115,15 +115,17 @@ def _negatives(gathered: Gathered) -> list[list[tuple[int, str]]]:
         by_concept[entry.source, entry.name.concept].append(i)
         by_category[entry.source, _top(entry.category)].append(i)
     negatives = []
-    for i, entry in enumerate(entries):
+    for entry in entries:
         if entry.emoji >= 0:
             there = [(of_emoji.get((entry.source, row)), kind) for row, kind in gathered.emoji_negatives[entry.emoji]]
-            negatives.append([(j, kind) for j, kind in there if j is not None and _wrong(entry, entries[j], kind)])
+            negatives.append(
+                [(j, kind) for j, kind in there
+                 if j is not None and (kind != "neighbour" or _another(entry, entries[j]))]
+            )  # fmt: skip
             continue
-        siblings = [(j, contradiction(entry.name, entries[j].name)) for j in by_concept[entry.source, entry.name.concept]]
-        # A title that is silent on colour or size leaves them open, unlike an emoji's name.
-        stated = [(j, kind) for j, kind in siblings if kind and kind in entry.name.details]
-        others = [j for j in by_category[entry.source, _top(entry.category)] if _wrong(entry, entries[j], "neighbour")]
+        siblings = by_concept[entry.source, entry.name.concept]
+        stated = [(j, kind) for j in siblings if (kind := _contradiction(entry, entries[j]))]
+        others = [j for j in by_category[entry.source, _top(entry.category)] if _another(entry, entries[j])]
         # Those of the same folder are nearer, and some folders hold one thing; one of each concept is enough.
         others.sort(key=lambda j: (entries[j].folder != entry.folder, _hash(f"{entry.id}:{entries[j].id}")))
         first = {entries[j].name.concept: j for j in reversed(others)}
@@ -136,12 +138,23 @@ def _top(category: str) -> str:
     return category.partition("/")[0]
 
 
-def _wrong(entry: Entry, other: Entry, kind: str) -> bool:
+def _another(entry: Entry, other: Entry) -> bool:
     """Whether a name is wrong of an item: not the same thing, a wider name of it ("cat" of a siamese cat) or a tag."""
-    if kind != "neighbour":
-        return True
     mine, theirs = entry.name.concept, other.name.concept
     return mine != theirs and not set(theirs.split()) <= set(mine.split()) and theirs not in entry.tags
+
+
+def _contradiction(entry: Entry, other: Entry) -> str | None:
+    """The detail in which a title contradicts another of its concept.
+
+    A title that is silent on a detail leaves it open, unlike an emoji's name, and "a yellow flag" is half true of a
+    blue and yellow one.
+    """
+    kind = contradiction(entry.name, other.name)
+    if kind is None or kind not in entry.name.details:
+        return None
+    shown, said = (set(name.details[kind].split()) for name in (entry.name, other.name))
+    return None if shown <= said or said <= shown else kind
 
 
 def _different(entries: Sequence[Entry], i: int, which: int, found: list[tuple[int, str]]) -> list[tuple[int, str]]:
@@ -181,7 +194,7 @@ def _write_picture(entry: Entry, out: pathlib.Path) -> None:
     small = drawn.convert(mode)
     if max(drawn.size) > SIDE:
         scale = SIDE / max(drawn.size)
-        size = tuple(max(1, round(side * scale)) for side in drawn.size)
+        size = max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale))
         # Colour of transparent places must not bleed into the edge: RGBa is weighed by alpha.
         weighed = small.convert("RGBa" if mode == "RGBA" else mode)
         small = weighed.resize(size, Image.Resampling.LANCZOS).convert(mode)

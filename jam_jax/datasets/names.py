@@ -1,4 +1,4 @@
-"""What a free name ("A pair of green gloves.", "Gloves_02") is a name of, so that collections can be laid side by side."""
+"""What a free name ("A pair of green gloves.", "Gloves_02") names, so that collections can be laid side by side."""
 
 import functools
 import re

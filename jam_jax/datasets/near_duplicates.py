@@ -14,28 +14,29 @@ _SHORT = 5  # letters: shorter names are alike by chance ("bat", "boat")
 
 # Looked at one by one. By spelling alone nothing is merged: "money" is as near to "monkey" as "coffe" to "coffee".
 _SYNONYMS = {
-    "8ball": "pool 8 ball", "8 ball": "pool 8 ball", "accordian": "accordion", "aeroplane": "airplane", "aircraft": "airplane", "ambulan": "ambulance",
-    "analogue clock": "analog clock", "ballon": "balloon", "baloon": "balloon", "bee": "honeybee", "bike": "bicycle",
-    "bulb": "light bulb", "bunny": "rabbit", "burger": "hamburger", "camcorder": "video camera", "car": "automobile",
-    "cell phone": "mobile phone", "cellphone": "mobile phone", "cellular phone": "mobile phone", "coffe": "hot beverage",
-    "coffee": "hot beverage", "cog": "gear", "confetti": "confetti ball", "crescent moon": "moon",
-    "crossbone": "skull and crossbone",
+    "8 ball": "pool 8 ball", "8ball": "pool 8 ball", "accordian": "accordion", "aeroplane": "airplane",
+    "aircraft": "airplane", "ambulan": "ambulance", "analogue clock": "analog clock", "ballon": "balloon",
+    "baloon": "balloon", "bee": "honeybee", "bike": "bicycle", "bulb": "light bulb", "bunny": "rabbit",
+    "burger": "hamburger", "camcorder": "video camera", "car": "automobile", "cell phone": "mobile phone",
+    "cellphone": "mobile phone", "cellular phone": "mobile phone", "coffe": "hot beverage", "coffee": "hot beverage",
+    "cog": "gear", "confetti": "confetti ball", "crescent moon": "moon", "crossbone": "skull and crossbone",
     "desktop": "desktop computer", "dice": "game die", "donut": "doughnut", "dromedary": "camel",
     "envelop": "envelope", "evergreen": "evergreen tree", "flame": "fire", "floppy": "floppy disk",
     "football": "soccer ball", "frie": "french fry", "fry": "french fry", "full moon": "moon", "gift": "wrapped gift",
     "gift box": "wrapped gift", "grandpa": "older person", "grasshopper": "cricket", "handphone": "mobile phone",
-    "hen": "chicken", "hourglass": "hourglass done", "hourglass not done": "hourglass done", "human": "person", "kid": "child",
-    "ladybug": "lady beetle", "ladybird": "lady beetle", "magnifing glass": "magnifying glass",
+    "hen": "chicken", "hourglass": "hourglass done", "hourglass not done": "hourglass done", "human": "person",
+    "kid": "child", "ladybird": "lady beetle", "ladybug": "lady beetle", "magnifing glass": "magnifying glass",
     "magnifying glass tilted": "magnifying glass", "mcoon": "moon", "mobile telephone": "mobile phone",
-    "motor bike": "motorcycle", "motorbike": "motorcycle", "music note": "musical note", "network could": "network cloud",
-    "nurse": "health worker", "packman": "pacman", "padlock": "locked", "pawn": "chess pawn",
-    "personal computer": "desktop computer", "phone": "telephone", "piano": "musical keyboard", "plane": "airplane",
-    "present": "wrapped gift", "recycle": "recycling symbol", "rugby": "rugby football",
+    "motor bike": "motorcycle", "motorbike": "motorcycle", "music note": "musical note",
+    "network could": "network cloud", "nurse": "health worker", "packman": "pacman", "padlock": "locked",
+    "pawn": "chess pawn", "personal computer": "desktop computer", "phone": "telephone", "piano": "musical keyboard",
+    "plane": "airplane", "present": "wrapped gift", "recycle": "recycling symbol", "rugby": "rugby football",
     "rugby ball": "rugby football", "sandglass": "hourglass done", "saturn": "ringed planet", "saw": "carpentry saw",
-    "skull and bone": "skull and crossbone", "sledge": "sled", "soccer": "soccer ball", "soccer ballon": "soccer ball",
-    "squirrel": "chipmunk", "stickyman": "stick man", "teacup": "teacup without handle", "tire": "wheel",
-    "toadstool": "mushroom", "tombstone": "headstone", "tv": "television", "tv set": "television",
-    "yang": "yin yang", "x mas tree": "christmas tree", "xmas tree": "christmas tree",
+    "skull and bone": "skull and crossbone", "sledge": "sled", "soccer": "soccer ball",
+    "soccer ballon": "soccer ball", "squirrel": "chipmunk", "stickyman": "stick man",
+    "teacup": "teacup without handle", "tire": "wheel", "toadstool": "mushroom", "tombstone": "headstone",
+    "tv": "television", "tv set": "television", "x mas tree": "christmas tree", "xmas tree": "christmas tree",
+    "yang": "yin yang",
 }  # fmt: skip
 
 
@@ -63,22 +64,27 @@ def find(sources_of: Mapping[str, Collection[str]], tags: Mapping[str, str]) -> 
       tags: the emoji concept of each tag that only one of them has.
     """
     names = sorted(sources_of)
-    # A name's letters stand for the name, its sorted words' letters for the order of its words.
     concept_of, reasons = dict(zip(names, names, strict=True)), {}
     # An emoji's own name first, then one that leads to an emoji.
-    preferred = {name: ("emoji" not in sources_of[name], name not in _SYNONYMS, len(name)) for name in names}
+    preferred = {name: ("emoji" not in sources_of[name], name not in _SYNONYMS, len(name), name) for name in names}
+
+    def rename(name: str, concept: str, reason: str) -> None:
+        for other in [other for other, meant in concept_of.items() if meant == name]:
+            concept_of[other] = concept
+            reasons.setdefault(other, reason)
+
     for reason, form in (("same letters", _letters), ("same words", _words)):
         groups = collections.defaultdict(list)
-        for name in names:
+        for name in sorted(set(concept_of.values())):
             groups[form(name)].append(name)
         for group in groups.values():
-            chosen = min(group, key=lambda name: (*preferred[name], name))
-            for name in set(group) - {chosen}:
-                concept_of[name], reasons[name] = chosen, reason
-    for name in names:
-        meant = _SYNONYMS.get(concept_of[name], concept_of[name])
-        if meant != concept_of[name] and concept_of.get(meant, meant) in sources_of:
-            concept_of[name], reasons[name] = concept_of[meant], "synonym"
+            chosen = min(group, key=preferred.__getitem__)
+            for name in group:
+                if name != chosen:
+                    rename(name, chosen, reason)
+    for name, meant in _SYNONYMS.items():
+        if name in concept_of and concept_of.get(meant, name) not in (name, concept_of[name]):
+            rename(concept_of[name], concept_of[meant], "synonym")
     pairs = [_pair(name, concept_of[name], sources_of, True, reason) for name, reason in reasons.items()]
     pairs += [_pair(a, b, sources_of, False, why) for a, b, why in _likely(names, sources_of, tags, concept_of)]
     return concept_of, sorted(pairs, key=lambda pair: (not pair.merged, pair.reason, -pair.similarity, pair.first))
@@ -91,7 +97,10 @@ def _likely(
     kept = [
         (name, tags[name], "tag of one emoji")
         for name in names
-        if name in tags and "emoji" not in sources_of[name] and tags[name] in concept_of and concept_of[name] != concept_of[tags[name]]
+        if name in tags
+        and "emoji" not in sources_of[name]
+        and tags[name] in concept_of
+        and concept_of[name] != concept_of[tags[name]]
     ]
     alike = process.cdist(names, names, scorer=fuzz.ratio, score_cutoff=ALIKE, dtype=np.uint8)
     narrower = collections.defaultdict(list)
@@ -114,7 +123,7 @@ def _letters(name: str) -> str:
 
 
 def _words(name: str) -> str:
-    return "".join(sorted(name.split()))
+    return " ".join(sorted(name.split()))
 
 
 def _pair(first: str, second: str, sources_of: Mapping[str, Collection[str]], merged: bool, reason: str) -> Pair:

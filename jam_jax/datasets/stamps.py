@@ -21,8 +21,7 @@ _SIGNS = re.compile(r"^symbols/(?:alphabets|math|money/00_symbols)(?:/|$)")
 def read(folder: pathlib.Path) -> tuple[list[Item], Skipped]:
     """All usable stamps in order of their paths, and what was left out and why.
 
-    Drawings become pictures in stamps/drawn. Category is the folder. A stamp without a sentence of its own borrows none.
-    Raises JamError when the folder was not fetched.
+    Drawings become pictures in stamps/drawn. Category is the folder. Raises JamError when the folder was not fetched.
     """
     root = folder / "stamps"
     if not root.exists():

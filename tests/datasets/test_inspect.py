@@ -72,6 +72,7 @@ def test_what_can_be_decoded_and_seen_is_fine(data, tmp_path):
 
 
 @pytest.mark.parametrize(("reason", "data"), [(reason, data) for reason, many in BAD.items() for data in many])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # pytest undoes the filter of the module
 def test_each_fault_has_its_name(reason, data, tmp_path):
     assert inspect(data) == reason
     (tmp_path / "picture").write_bytes(data)
