@@ -19,8 +19,9 @@ def inspect(source: str | os.PathLike[str] | bytes, max_pixels: int = MAX_PIXELS
 
     'unreadable file', 'empty file', 'not a picture', 'too many pixels', 'one pixel', 'deep grey', 'truncated',
     'broken' or 'nothing but transparency'. CMYK, palette and animated pictures are fine (of an animation the first
-    frame counts), and so is grey of 16 bits; that of 32 is not, since its range is anyone's guess. The size is read from the header
-    before anything is decoded; then everything is. Bad content never raises. Safe to call from many threads.
+    frame counts), and so is grey of 16 bits; that of 32 is not, since its range is anyone's guess. The size is read
+    from the header before anything is decoded; then everything is. Bad content never raises. Safe to call from many
+    threads.
 
     Args:
       source: a path, or the encoded bytes.

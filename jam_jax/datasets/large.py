@@ -21,8 +21,8 @@ from PIL import Image
 from jam_jax.activations.pairs import SPLITS, Pairs
 from jam_jax.datasets import near_duplicates
 from jam_jax.datasets.concepts import contradiction
-from jam_jax.datasets.large_items import VIEWS, Entry, Gathered, gather
 from jam_jax.datasets.items import drawn_part
+from jam_jax.datasets.large_items import VIEWS, Entry, Gathered, gather
 from jam_jax.errors import JamError
 
 FRACTIONS = (0.7, 0.1, 0.2)

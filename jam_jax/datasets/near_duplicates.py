@@ -64,7 +64,8 @@ def find(sources_of: Mapping[str, Collection[str]], tags: Mapping[str, str]) -> 
       tags: the emoji concept of each tag that only one of them has.
     """
     names = sorted(sources_of)
-    concept_of, reasons = dict(zip(names, names, strict=True)), {}
+    concept_of = dict(zip(names, names, strict=True))
+    reasons: dict[str, str] = {}
     # An emoji's own name first, then one that leads to an emoji.
     preferred = {name: ("emoji" not in sources_of[name], name not in _SYNONYMS, len(name), name) for name in names}
 

@@ -13,7 +13,7 @@ def png(drawing: bytes, size: int) -> bytes | None:
     try:
         import resvg_py
     except ImportError as error:
-        raise JamError("drawings (SVG) need resvg-py; pip install -r requirements-backbones.txt") from error
+        raise JamError("drawings (SVG) need resvg-py; pip install -r requirements-data.txt") from error
     text = drawing.decode("utf-8", "replace")
     try:
         return resvg_py.svg_to_bytes(svg_string=text, width=size, height=size, dpi=DPI, skip_system_fonts=True)
