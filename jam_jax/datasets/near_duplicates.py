@@ -37,6 +37,24 @@ _SYNONYMS = {
     "teacup": "teacup without handle", "tire": "wheel", "toadstool": "mushroom", "tombstone": "headstone",
     "tv": "television", "tv set": "television", "x mas tree": "christmas tree", "xmas tree": "christmas tree",
     "yang": "yin yang",
+    # One thing drawn or titled twice within a collection, or a sort of it that only a colour or flavour tells apart.
+    "alcatel oxo1": "alcatel oxo", "australia outline without boundary": "australia outline with boundary",
+    "australia shading with boundary": "australia outline with boundary",
+    "australia shading without boundary": "australia outline with boundary", "bofish": "blowfish",
+    "chocolate soft serve ice cream cone": "soft serve ice cream cone", "double note two": "double note",
+    "formula one race car": "formula one car", "head of red lettuce": "head of lettuce", "lime half": "lime",
+    "new south wales outline": "new south wales", "new south wales shaded": "new south wales",
+    "no cycle": "no bicycle", "no smoking sign": "no smoking", "no u turn sign": "no u turn",
+    "northern territory outline": "northern territory", "northern territory shaded": "northern territory",
+    "parchment paper portrait symbol": "parchment paper portrait", "recycling box 3d": "recycling box",
+    "rondelle dorange": "rondelle orange", "rubik cube random": "rubik cube",
+    "sailboat illustration with label point": "sailboat illustration", "santa claus": "claus",
+    "shelby cobra blue print": "shelby cobra car blueprint", "south australia outline": "south australia",
+    "south australia shaded": "south australia", "stara ksiega old book": "old book", "stop sign angled": "stop sign",
+    "us capitol building inkpen style": "us capitol building style",
+    "vanilla soft serve ice cream cone": "soft serve ice cream cone", "waningcrescent": "moon",
+    "waninggibbous": "moon", "waxingcrescent": "moon", "waxinggibbous": "moon",
+    "western australia outline": "western australia", "western australia shaded": "western australia",
 }  # fmt: skip
 
 
@@ -114,7 +132,9 @@ def _likely(
         both = {*sources_of[first], *sources_of[second]}
         emoji = "emoji" in sources_of[first] and "emoji" in sources_of[second]
         short = reason == "spelled alike" and min(len(first), len(second)) < _SHORT
-        if len(both) > 1 and not emoji and not short and concept_of[first] != concept_of[second]:
+        # A collection has many narrower names of its own; two of one spelling are a sign of a thing titled twice.
+        told = len(both) > 1 or reason == "spelled alike"
+        if told and not emoji and not short and concept_of[first] != concept_of[second]:
             kept.append((first, second, reason))
     return kept
 

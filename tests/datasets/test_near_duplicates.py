@@ -47,3 +47,12 @@ def test_the_report_is_a_table_with_the_merged_first(tmp_path):
     assert [row["merged"] for row in rows] == sorted((row["merged"] for row in rows), reverse=True)
     car = next(row for row in rows if row["first"] == "car")
     assert (car["second"], car["first_sources"], car["second_sources"]) == ("automobile", "clipart+stamps", "emoji")
+
+
+def test_a_collection_is_told_of_its_own_names_that_are_spelled_alike():
+    sources_of = {name: {"clipart"} for name in ("map of poland", "map of holland", "stop sign", "stop sign angled")}
+    concept_of, pairs = near_duplicates.find(sources_of, {})
+    assert concept_of["stop sign angled"] == "stop sign"
+    assert [pair.reason for pair in pairs if {pair.first, pair.second} == {"map of poland", "map of holland"}] == [
+        "spelled alike"
+    ]
