@@ -112,6 +112,7 @@ def test_bfloat16_is_cast_on_load(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, params, loaded(tmp_path / "rounded")[1])
 
 
+@pytest.mark.slow
 def test_collect_pools_inside_the_loop(tmp_path):
     saved(tmp_path, "registers")
     config, params = loaded(tmp_path)

@@ -50,6 +50,7 @@ def test_what_is_there_is_not_overwritten(tmp_path):
         array_records.export(store_of(tmp_path / "store", "float32"), tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_command_needs_no_tensorflow(tmp_path):
     store_of(tmp_path / "store", "float32")
     argv = ["", f"--store={tmp_path / 'store'}", f"--out={tmp_path / 'out'}"]

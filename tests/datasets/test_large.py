@@ -174,6 +174,7 @@ def test_statistics_and_reports_are_written(built, folder):
     assert pairs.sources == Pairs.open(out / "pairs.parquet").sources
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_ends_with_one_line_when_a_part_is_missing(built, folder, tmp_path):
     command = [sys.executable, "-m", "jam_jax.datasets.large", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
