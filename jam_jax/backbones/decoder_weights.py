@@ -41,17 +41,15 @@ def _llama(tensors: Tensors, config: Config) -> Params:
     count, width, wide = config.layers, config.width, config.feedforward
     queries, keys = config.heads * config.head_dim, config.key_heads * config.head_dim
     at = "layers.{}."
-    linear = lambda name, *sizes, bias: layers.dense(tensors, at + name, count, *sizes, bias=bias)  # noqa: E731
-    sizes = {"q": queries, "k": keys, "v": keys}
-    parts = [linear(f"self_attn.{part}_proj", width, size, bias=config.qkv_bias) for part, size in sizes.items()]
-    halves = [linear(f"mlp.{part}_proj", width, wide, bias=config.feedforward_bias) for part in ("gate", "up")]
+    parts = {f"{at}self_attn.{part}_proj": size for part, size in (("q", queries), ("k", keys), ("v", keys))}
+    halves = {f"{at}mlp.{part}_proj": wide for part in ("gate", "up")}
     stacked = {
         "norm1": _rms(tensors, at + "input_layernorm", config, width),
-        "qkv": layers.joined(parts),
-        "out": linear("self_attn.o_proj", queries, width, bias=config.out_bias),
+        "qkv": layers.dense(tensors, parts, count, width, bias=config.qkv_bias),
+        "out": layers.dense(tensors, {f"{at}self_attn.o_proj": width}, count, queries, bias=config.out_bias),
         "norm2": _rms(tensors, at + "post_attention_layernorm", config, width),
-        "up": layers.joined(halves),
-        "down": linear("mlp.down_proj", wide, width, bias=config.feedforward_bias),
+        "up": layers.dense(tensors, halves, count, width, bias=config.feedforward_bias),
+        "down": layers.dense(tensors, {f"{at}mlp.down_proj": width}, count, wide, bias=config.feedforward_bias),
     }
     if config.kind == "qwen3":
         for part in "qk":
@@ -78,7 +76,7 @@ def _gpt2(tensors: Tensors, config: Config) -> Params:
 
 def _bloom(tensors: Tensors, config: Config) -> Params:
     count, width, wide = config.layers, config.width, config.feedforward
-    linear = lambda name, *sizes: layers.dense(tensors, f"h.{{}}.{name}", count, *sizes)  # noqa: E731
+    linear = lambda name, inputs, outputs: layers.dense(tensors, {f"h.{{}}.{name}": outputs}, count, inputs)  # noqa: E731
     fused = linear("self_attention.query_key_value", width, 3 * width)
     # Head by head, each with its query, key and value; wanted are all queries, all keys, all values.
     split = lambda x: x.reshape(*x.shape[:-1], config.heads, 3, config.head_dim).swapaxes(-3, -2)  # noqa: E731

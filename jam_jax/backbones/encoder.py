@@ -144,15 +144,14 @@ def params_from(tensors: Tensors, config: Config) -> Params:
     Raises JamError naming the first tensor that is missing, misshapen or not of this model.
     """
     width, count, names = config.width, config.layers, _NAMES[config.kind]
-    linear = lambda part, *sizes: layers.dense(tensors, names[part], count, *sizes)  # noqa: E731
     stacked = {
         "attention": {
-            "qkv": layers.joined([linear(part, width, width) for part in ("query", "key", "value")]),
-            "out": linear("out", width, width),
+            "qkv": layers.dense(tensors, {names[part]: width for part in ("query", "key", "value")}, count, width),
+            "out": layers.dense(tensors, {names["out"]: width}, count, width),
         },
         "norm1": layers.norm(tensors, names["norm1"], count, width),
-        "up": linear("up", width, config.feedforward),
-        "down": linear("down", config.feedforward, width),
+        "up": layers.dense(tensors, {names["up"]: config.feedforward}, count, width),
+        "down": layers.dense(tensors, {names["down"]: width}, count, config.feedforward),
         "norm2": layers.norm(tensors, names["norm2"], count, width),
     }
     take = lambda name, *shape: tensors.take(f"embeddings.{name}", shape)  # noqa: E731

@@ -54,12 +54,12 @@ def config(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises JamError for a file that cannot be read, for an architecture that is not supported and for settings that are
     missing or would make another network of it.
     """
-    return _config(_open(path), os.fspath(path))
+    return _config(open_reader(path), os.fspath(path))
 
 
 def open_gguf(path: str | os.PathLike[str]) -> Tensors:
     """The tensors of a GGUF file, each dequantised to float32 when it is taken; raises JamError as ``config`` does."""
-    reader, where = _open(path), os.fspath(path)
+    reader, where = open_reader(path), os.fspath(path)
     settings = _config(reader, where)
     gpt2 = settings["model_type"] == "gpt2"
     names, inside = (_GPT2_NAMES, "transformer.h") if gpt2 else (_LLAMA_NAMES, "model.layers")
@@ -77,14 +77,29 @@ def open_gguf(path: str | os.PathLike[str]) -> Tensors:
     return Tensors(where, readers)
 
 
-def _open(path: str | os.PathLike[str]) -> gguf.GGUFReader:
+def open_reader(path: str | os.PathLike[str]) -> gguf.GGUFReader:
+    """The library's reader of a file; the last one is kept until ``forget``, for it takes seconds over a vocabulary.
+
+    Raises JamError when the file cannot be read or is not complete.
+    """
     try:
-        return gguf.GGUFReader(os.fspath(path))
+        changed = os.stat(path)
+        return _reader(os.fspath(path), changed.st_mtime_ns, changed.st_size)
     except OSError as error:
         raise JamError(f"{path}: cannot be read ({error.strerror})") from error
     # The reader trusts what it reads: a broken file ends in whatever numpy or Python say to a wrong offset or number.
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError) as error:
         raise JamError(f"{path}: is no complete GGUF file ({_one_line(error)}); copy or fetch it again") from error
+
+
+@functools.lru_cache(maxsize=1)
+def _reader(path: str, changed: int, size: int) -> gguf.GGUFReader:
+    return gguf.GGUFReader(path)
+
+
+def forget() -> None:
+    """Lets go of the reader that ``open_reader`` keeps: its objects for each word take a hundred megabytes."""
+    _reader.cache_clear()
 
 
 def _config(reader: gguf.GGUFReader, where: str) -> dict[str, Any]:
@@ -169,4 +184,4 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-__all__ = ["config", "open_gguf"]
+__all__ = ["config", "forget", "open_gguf", "open_reader"]

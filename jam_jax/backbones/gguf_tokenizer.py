@@ -4,15 +4,16 @@ import pathlib
 from typing import Any
 
 import transformers
-from gguf import GGUFReader
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_TOKENIZER_MAPPING, convert_gguf_tokenizer
+
+from jam_jax.backbones import gguf
 
 _SPECIAL = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 
 
 def load(file: pathlib.Path) -> Any:
     """A transformers tokenizer; raises OSError, ValueError or KeyError when the file holds none."""
-    fields = GGUFReader(file).fields
+    fields = gguf.open_reader(file).fields
     if "tokenizer.ggml.tokens" not in fields:
         raise ValueError("the GGUF file holds no vocabulary")
     described = {

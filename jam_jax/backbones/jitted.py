@@ -17,23 +17,27 @@ Forward = Callable[[Any, Mapping[str, jax.Array], Callable[[jax.Array], jax.Arra
 
 
 def bucket(size: int) -> int:
-    """The least of 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48 ... that is not below ``size``.
+    """The least of 1, 2, 4, 6, 8, 12, 16, 24, 32, 48 ... that is not below ``size``.
 
     Padding to these costs a fifth of the work on average and saves compiling every size that occurs.
     """
     power = 1 << max(size - 1, 0).bit_length()
-    return 3 * power // 4 if power >= 4 and size <= 3 * power // 4 else power
+    return 3 * power // 4 if power >= 8 and size <= 3 * power // 4 else power
 
 
 class Compiled:
-    """A forward pass with its weights, on all devices of this process: each computes its share of a batch's rows."""
+    """A forward pass with its weights, on all devices of this process: each computes its share of a batch's rows.
 
-    def __init__(self, forward: Forward, params: Any):
+    ``params``, a dictionary of arrays or of such dictionaries, is emptied on the way to the devices, so that the
+    weights are never in memory twice.
+    """
+
+    def __init__(self, forward: Forward, params: dict[str, Any]):
         devices = np.array(jax.local_devices())
         mesh = Mesh(devices, ("data",), axis_types=(AxisType.Auto,))
         self._rows = NamedSharding(mesh, PartitionSpec("data"))
         self._devices = len(devices)
-        self._params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+        self._params = _moved(params, NamedSharding(mesh, PartitionSpec()))
 
         def states(params: Any, arrays: Mapping[str, jax.Array]) -> tuple[jax.Array, ...]:
             return tuple(forward(params, arrays, lambda hidden: hidden))
@@ -77,6 +81,17 @@ class Compiled:
         # The rows that fill up a batch repeat its first one, so that they are no special case anywhere.
         order = np.concatenate([np.arange(rows), np.zeros(wanted - rows, int)])
         return rows, jax.device_put({name: value[order] for name, value in arrays.items()}, self._rows)
+
+
+def _moved(params: dict[str, Any], sharding: NamedSharding) -> dict[str, Any]:
+    placed: dict[str, Any] = {}
+    for name in list(params):
+        part = params.pop(name)
+        if isinstance(part, dict):
+            placed[name] = _moved(part, sharding)
+        else:
+            placed[name] = jax.device_put(np.ascontiguousarray(part), sharding).block_until_ready()
+    return placed
 
 
 def _exact() -> Any:

@@ -78,21 +78,30 @@ def scan(block: nn.Module, layers: Params, hidden: jax.Array, *more: jax.Array, 
     return jax.tree.map(lambda head, tail: jnp.concatenate([head[None], tail]), first, rest)
 
 
-def dense(tensors: Tensors, name: str, layers: int, inputs: int, outputs: int, *, bias: bool = True) -> Params:
-    """The linear layers ``name`` (with '{}' for the layer's number) as {'kernel': [L, in, out], 'bias': [L, out]}."""
-    params = {"kernel": tensors.take_layers(f"{name}.weight", layers, (outputs, inputs)).swapaxes(1, 2)}
-    return params | ({"bias": tensors.take_layers(f"{name}.bias", layers, (outputs,))} if bias else {})
+def dense(
+    tensors: Tensors, outputs: Mapping[str, int], layers: int, inputs: int, *, bias: bool = True
+) -> Params:
+    """Linear layers of one input as a single one: {'kernel': [L, in, out], 'bias': [L, out]}.
+
+    ``outputs`` gives the width of each by name (with '{}' for the layer's number); they stand side by side in its order.
+    """
+    width = sum(outputs.values())
+    kernel_LxIxO = np.empty((layers, inputs, width), np.float32)  # filled in place: weights are large
+    bias_LxO = np.empty((layers, width), np.float32)
+    for layer in range(layers):
+        start = 0
+        for name, size in outputs.items():
+            place = slice(start, start := start + size)
+            kernel_LxIxO[layer, :, place] = tensors.take(f"{name.format(layer)}.weight", (size, inputs)).T
+            if bias:
+                bias_LxO[layer, place] = tensors.take(f"{name.format(layer)}.bias", (size,))
+    return {"kernel": kernel_LxIxO} | ({"bias": bias_LxO} if bias else {})
 
 
 def norm(tensors: Tensors, name: str, layers: int, width: int) -> Params:
     """The layer norms ``name`` as {'scale': [L, D], 'bias': [L, D]}."""
     take = lambda half: tensors.take_layers(f"{name}.{half}", layers, (width,))  # noqa: E731
     return {"scale": take("weight"), "bias": take("bias")}
-
-
-def joined(parts: Sequence[Params]) -> Params:
-    """Linear layers of one input as a single one, their outputs side by side."""
-    return {key: np.concatenate([part[key] for part in parts], axis=-1) for key in parts[0]}
 
 
 class Settings:
@@ -151,5 +160,5 @@ class Settings:
 
 
 __all__ = [
-    "ACTIVATIONS", "Attention", "Collect", "Params", "Settings", "dense", "joined", "layer_norm", "norm", "scan",
+    "ACTIVATIONS", "Attention", "Collect", "Params", "Settings", "dense", "layer_norm", "norm", "scan",
 ]  # fmt: skip

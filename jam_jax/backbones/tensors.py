@@ -92,14 +92,14 @@ def open_safetensors(files: Sequence[str | os.PathLike[str]]) -> Tensors:
     readers: dict[str, Callable[[], np.ndarray]] = {}
     for path in paths:
         try:
-            # The handle stays open as long as its readers live; bfloat16 comes as the type of ml_dtypes.
-            handle = safe_open(path, framework="numpy")
+            with safe_open(path, framework="numpy") as file:
+                names = sorted(file.keys())
         except (OSError, SafetensorError) as error:
             raise JamError(f"{path}: is no readable safetensors file ({error}); copy or fetch it again") from error
-        for name in sorted(handle.keys()):
+        for name in names:
             if name in readers:
                 raise JamError(f"{path}: tensor {name} is in another file as well; give the shards of one model")
-            readers[name] = functools.partial(_read, handle, path, name)
+            readers[name] = functools.partial(_read, path, name)
     return Tensors(paths[0] if len(paths) == 1 else os.path.dirname(paths[0]) or ".", readers)
 
 
@@ -108,10 +108,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray], where: str) -> Tensors:
     return Tensors(where, {name: functools.partial(np.asarray, array) for name, array in arrays.items()})
 
 
-def _read(handle: safe_open, path: str, name: str) -> np.ndarray:
+def _read(path: str, name: str) -> np.ndarray:
+    # Mapped anew for each tensor, or the pages of the whole file would stay in memory beside the copies made of them.
     try:
-        return handle.get_tensor(name)
-    except (SafetensorError, TypeError, AttributeError) as error:
+        with safe_open(path, framework="numpy") as file:
+            return file.get_tensor(name)  # bfloat16 comes as the type of ml_dtypes
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
         raise JamError(f"{path}: tensor {name} cannot be read ({error})") from error
 
 

@@ -118,10 +118,7 @@ def params_from(tensors: Tensors, config: Config) -> Params:
     width, count, wide = config.width, config.layers, config.feedforward
     at, patch = "encoder.layer.{}.", (config.channels, *config.patch)
     dinov2 = config.layer_scale
-    parts = [
-        layers.dense(tensors, f"{at}attention.attention.{part}", count, width, width, bias=config.qkv_bias)
-        for part in ("query", "key", "value")
-    ]
+    parts = {f"{at}attention.attention.{part}": width for part in ("query", "key", "value")}
     if config.gated:
         up, down = "mlp.weights_in", "mlp.weights_out"
     else:
@@ -129,12 +126,12 @@ def params_from(tensors: Tensors, config: Config) -> Params:
     stacked = {
         "norm1": layers.norm(tensors, at + ("norm1" if dinov2 else "layernorm_before"), count, width),
         "attention": {
-            "qkv": layers.joined(parts),
-            "out": layers.dense(tensors, f"{at}attention.output.dense", count, width, width),
+            "qkv": layers.dense(tensors, parts, count, width, bias=config.qkv_bias),
+            "out": layers.dense(tensors, {f"{at}attention.output.dense": width}, count, width),
         },
         "norm2": layers.norm(tensors, at + ("norm2" if dinov2 else "layernorm_after"), count, width),
-        "up": layers.dense(tensors, at + up, count, width, wide * (2 if config.gated else 1)),
-        "down": layers.dense(tensors, at + down, count, wide, width),
+        "up": layers.dense(tensors, {at + up: wide * (2 if config.gated else 1)}, count, width),
+        "down": layers.dense(tensors, {at + down: width}, count, wide),
     }
     if dinov2:
         for scale, before in (("layer_scale1", stacked["attention"]["out"]), ("layer_scale2", stacked["down"])):

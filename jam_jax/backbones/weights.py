@@ -1,6 +1,7 @@
 """Finds weights, names what kind they are, hashes them, and reads those that no library reads for us."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import re
@@ -31,7 +32,7 @@ class Source:
     name: str
     revision: str
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """SHA-256 of the tensor files' bytes, one after the other in order of name."""
         return _sha256(self.files)

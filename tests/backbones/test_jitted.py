@@ -21,7 +21,7 @@ PICTURES = [Image.effect_noise((40, 40), 50).convert("RGB"), *(Image.new("RGB", 
 
 def test_buckets_grow_by_halves():
     sizes = [bucket(n) for n in range(1, 200)]
-    assert sorted(set(sizes)) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]
+    assert sorted(set(sizes)) == [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]
     assert all(n <= size <= max(n + 1, 1.5 * n) for n, size in enumerate(sizes, 1))
 
 
