@@ -1,0 +1,38 @@
+"""How alike are the embedded backbones, over all pairs of their stored layers?
+
+    python -m jam_jax.measure --config=configs/measure/layers.py
+
+One item of each of 1,275 emoji concepts, its first caption with tags.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """Every key of the measure command; override any as --config.KEY=value."""
+    return ConfigDict({
+        "name": "layers",
+        "seed": 0,
+        "studies": ("layers", "kinds", "preference"),
+        "data": {
+            "root": "emoji",  # embedded, or a folder with pairs.parquet and stores
+            "vision": ("vit_s14", "efficientnet_lite0"),
+            "vision_layer": (),  # empty: all that are stored
+            "language": ("mpnet", "minilm", "smollm2"),
+            "language_layer": (),
+            "captions": ("tags",),  # the item's first caption of these kinds
+            "captions_per_item": 1,  # the aggregation study averages up to so many
+            "views": (),  # and pictures over these sources
+            "within": config_dict.placeholder(str),
+        },
+        "metrics": ("linear_predictivity", "cka", "mutual_knn", "cknna"),
+        "permutations": 1000,
+        "samples": 50,  # subsamples of items for an interval
+        # Each permutation of linear predictivity is a full fit: hundreds of times the price of the others.
+        "predictivity_permutations": 19,
+        "predictivity_samples": 5,
+        "level": 0.95,
+        "original": "original",  # folders of the manipulations study
+        "pictures": (),
+        "manipulated_captions": (),
+    })  # fmt: skip

@@ -1,0 +1,54 @@
+"""Does alignment rise when several captions, or several pictures, of one thing are averaged? With two controls."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jam_jax.datasets import aggregation
+from jam_jax.errors import JamError
+from jam_jax.measuring import grids
+from jam_jax.measuring.data import Data, first_captions
+from jam_jax.measuring.kinds import score_of
+
+
+def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One record for each peak of linear predictivity, side that is averaged, control and k.
+
+    {.., averaged: 'captions' or 'pictures', control, k, items, score}. Captions are averaged as far as
+    ``data.captions_per_item`` asks, pictures over the sources that ``data.views`` names. Predictor or target, the side
+    that is not averaged stays one activation an item.
+    """
+    sides = []
+    if settings["data"]["captions_per_item"] > 1:
+        sides.append(("captions", aggregation.captions_of(data.pairs, settings["data"]["captions_per_item"])))
+    if settings["data"]["views"]:
+        sides.append(("pictures", aggregation.sources_of(data.pairs, settings["data"]["views"])))
+    if not sides:
+        raise JamError("data: nothing to average; set data.captions_per_item to 2 or more, or data.views")
+    vision = {side.name: side for side in data.vision}
+    language = {side.name: side for side in data.language}
+    first = first_captions(data.pairs, settings["data"]["captions"])
+    found = []
+    for peak in peaks:
+        if peak["metric"] != grids.PREDICTIVITY:
+            continue
+        x = vision[peak["vision"]].layers[peak["vision_layer"]]
+        y = language[peak["language"]].layers[peak["language_layer"]]
+        score = score_of(grids.PREDICTIVITY, peak["direction"])
+        for averaged, members in sides:
+            kept = [row for row, item in enumerate(members.items.tolist()) if item in first and data.pairs.gallery[item]]
+            items, rows = members.items[kept], members.rows[kept]
+            if averaged == "captions":
+                several, single = y, x[items]
+            else:
+                several, single = x, y[[first[item] for item in items.tolist()]]
+            for made in aggregation.averages(several, rows, single, seed=settings["seed"]):
+                pair = (made.target, made.predictor) if averaged == "captions" else (made.predictor, made.target)
+                found.append(
+                    {name: peak[name] for name in ("vision", "language", "vision_layer", "language_layer", "direction")}
+                    | {"averaged": averaged, "control": made.control, "k": made.k, "items": len(items)}
+                    | {"score": score(*pair)}
+                )
+    return found
+
+
+__all__ = ["measure"]

@@ -1,0 +1,88 @@
+"""One metric over all pairs of layers, each score with its null and its interval, as plain records."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from jam_jax.measuring.data import Backbone
+from jam_jax.metrics import significance
+from jam_jax.metrics.predictivity import predictivity_grid
+from jam_jax.metrics.predictivity_null import predictivity_permutation
+from jam_jax.metrics.statistics import DIRECTED, STATISTICS
+
+PREDICTIVITY = "linear_predictivity"
+METRICS = (PREDICTIVITY, *STATISTICS)
+DIRECTIONS = DIRECTED
+Layers = Sequence[np.ndarray]
+
+
+def records(
+    metric: str,
+    vision: Sequence[tuple[Backbone, Layers]],
+    language: Sequence[tuple[Backbone, Layers]],
+    settings: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """One record for each layer pair and direction, in the form of results.json.
+
+    ``vision`` and ``language`` are backbones with the rows of each layer, [N, D], the same N items in all of them. All
+    layers of all backbones go through the metric together, so what depends on one layer is computed once.
+    """
+    xs, ys = [layer for _, layers in vision for layer in layers], [layer for _, layers in language for layer in layers]
+    names_x = [(side.name, layer) for side, _ in vision for layer in side.layers]
+    names_y = [(side.name, layer) for side, _ in language for layer in side.layers]
+    for direction, null, low, high in nulls(metric, xs, ys, settings):
+        for i, (vision_name, vision_layer) in enumerate(names_x):
+            for j, (language_name, language_layer) in enumerate(names_y):
+                at = (j, i) if direction == "language_to_vision" else (i, j)
+                yield {
+                    "vision": vision_name, "language": language_name, "vision_layer": vision_layer,
+                    "language_layer": language_layer, "metric": metric, "direction": direction,
+                    "score": float(null.score[at]), "null_mean": float(null.mean[at]), "null_std": float(null.std[at]),
+                    "z": float(null.z[at]), "p": float(null.p[at]), "calibrated": float(null.calibrated[at]),
+                    "low": float(low[at]), "high": float(high[at]),
+                }  # fmt: skip
+
+
+def directions(metric: str) -> tuple[str, ...]:
+    """'symmetric', or the two directions of a metric that has them."""
+    return DIRECTIONS if metric == PREDICTIVITY else STATISTICS[metric].directions
+
+
+def nulls(
+    metric: str, xs: Layers, ys: Layers, settings: Mapping[str, Any]
+) -> Iterator[tuple[str, significance.Null, np.ndarray, np.ndarray]]:
+    """(direction, null, low, high) of each direction of a metric; fields [Lx, Ly], or [Ly, Lx] where language predicts.
+
+    ``settings`` are the keys ``permutations``, ``samples``, ``predictivity_permutations``, ``predictivity_samples``,
+    ``level`` and ``seed`` of a measure config.
+    """
+    seed, level = settings["seed"], settings["level"]
+    if metric != PREDICTIVITY:
+        statistic = STATISTICS[metric]
+        for direction in statistic.directions:
+            sources, targets = (ys, xs) if direction == DIRECTIONS[1] else (xs, ys)
+            null = significance.permutation_grid(statistic, sources, targets, settings["permutations"], seed)
+            low, high = significance.bootstrap_grid(statistic, sources, targets, settings["samples"], seed, level)
+            yield direction, null, low, high
+        return
+    for direction, sources, targets in zip(DIRECTIONS, (xs, ys), (ys, xs), strict=True):
+        null = predictivity_permutation(sources, targets, settings["predictivity_permutations"], seed)
+        deviation = subsampled(sources, targets, settings["predictivity_samples"], seed)
+        margin = scipy.special.ndtri(0.5 + level / 2) * deviation
+        yield direction, null, null.score - margin, null.score + margin
+
+
+def subsampled(sources: Layers, targets: Layers, samples: int, seed: int, share: float = 0.8) -> np.ndarray:
+    """Standard error [Lx, Ly] of linear predictivity over items, as ``significance.bootstrap_grid`` estimates it."""
+    items = len(sources[0])
+    size = round(share * items)
+    scores = []
+    for rows in significance.orders(samples, items, seed)[:, :size]:
+        scores.append(predictivity_grid([x[rows] for x in sources], [y[rows] for y in targets]))
+    return np.std(scores, axis=0, ddof=1) * math.sqrt(size / (items - size))
+
+
+__all__ = ["DIRECTIONS", "METRICS", "PREDICTIVITY", "directions", "nulls", "records", "subsampled"]
