@@ -10,12 +10,14 @@ beforehand to weigh all alike.
 One eigendecomposition per source layer and fold serves all penalties and all target layers. With U the left singular
 vectors of the centred features, A = diag(alpha / (s^2 + alpha)) and P the projection on what U leaves over, the
 leave-one-out residuals are (P Y + U A U'Y) / (1 - leverage). Their sum of squares needs only |P Y|^2, (P Y)(U'Y)' and
-(U'Y)(U'Y)', which no penalty changes, so a further penalty costs R^2 and no product with the targets. Everything is
-float64 on the host: penalties of 1e-8 need it, and accelerators lack it or are slow at it.
+(U'Y)(U'Y)', which no penalty changes, so a further penalty costs R^2 and no product with the targets. The errors are
+first summed in float32; where its rounding could change which penalty is least, and only there, float64 decides.
+Everything else is float64 on the host: penalties of 1e-8 need it, and accelerators lack it or are slow at it.
 """
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +25,8 @@ from numpy.typing import ArrayLike
 from jam_jax.errors import JamError
 
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-8, 8, 17))
+# Rounding of float32 sums of squares, as a share of what is summed: ten times the largest seen.
+_DOUBT = 2e-6
 
 
 @dataclass(frozen=True)
@@ -30,31 +34,76 @@ class Ridge:
     """Ridge regressions from one source on one training fold at A penalties, done up to the targets (float64).
 
     left_TxR: left singular vectors of the z-scored features, orthonormal and orthogonal to the intercept. test_SxR: the
-    held-out features on the right singular vectors. kept_AxR: the shares that a penalty leaves of a direction as
-    residual, alpha / (s^2 + alpha). weights_AxT: 1 / (1 - leverage)^2. moments_AxRxR: the Gram matrix of
-    U A / (1 - leverage). gains_AxR: what turns U'y into coefficients, s / (s^2 + alpha).
+    held-out features on the right singular vectors. kept_AxR: the share of a direction that a penalty leaves as
+    residual, alpha / (s^2 + alpha). gains_AxR: what turns U'y into coefficients, s / (s^2 + alpha). open_AxT:
+    1 - leverage of each training item. maps: those to the held-out items that were asked for, by penalty.
     """
 
     left_TxR: np.ndarray
     test_SxR: np.ndarray
     kept_AxR: np.ndarray
+    gains_AxR: np.ndarray
+    open_AxT: np.ndarray
+    maps: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @functools.cached_property
+    def single(self) -> "LeaveOneOut":
+        """Leave-one-out errors in float32."""
+        return self._leave_one_out(np.float32)
+
+    @functools.cached_property
+    def double(self) -> "LeaveOneOut":
+        """Leave-one-out errors in float64."""
+        return self._leave_one_out(np.float64)
+
+    def choose(self, y_TxE: np.ndarray, single_TxE: np.ndarray) -> int:
+        """Index of the penalty of least leave-one-out error for centred targets, given in float64 and in float32."""
+        errors_A, size_A = self.single.errors(single_TxE)
+        doubt_A = _DOUBT * (size_A + errors_A)
+        if np.count_nonzero(errors_A - doubt_A <= (errors_A + doubt_A).min()) > 1:
+            errors_A, _ = self.double.errors(y_TxE)
+        return int(np.argmin(errors_A))
+
+    def map_to_test(self, choice: int) -> np.ndarray:
+        """The matrix [S, T] from centred targets of the training items to predictions for the held-out ones."""
+        if choice not in self.maps:
+            self.maps[choice] = (self.test_SxR * self.gains_AxR[choice]) @ self.left_TxR.T
+        return self.maps[choice]
+
+    def _leave_one_out(self, dtype: type) -> "LeaveOneOut":
+        rank = self.left_TxR.shape[1]
+        moments_AxRxR = np.empty((len(self.kept_AxR), rank, rank), dtype)
+        for kept_R, open_T, moment_RxR in zip(self.kept_AxR, self.open_AxT, moments_AxRxR, strict=True):
+            # Scaled before it is squared: near interpolation residual and 1 - leverage are both tiny, their ratio not.
+            loo_TxR = (self.left_TxR * kept_R / open_T[:, None]).astype(dtype)
+            np.matmul(loo_TxR.T, loo_TxR, out=moment_RxR)
+        return LeaveOneOut(
+            self.left_TxR.astype(dtype), self.kept_AxR.astype(dtype), (self.open_AxT**-2.0).astype(dtype), moments_AxRxR
+        )
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """What the leave-one-out errors of all penalties need from the source, in one dtype.
+
+    left_TxR, kept_AxR as in ``Ridge``; weights_AxT: 1 / (1 - leverage)^2; moments_AxRxR: the Gram matrices of
+    U A / (1 - leverage).
+    """
+
+    left_TxR: np.ndarray
+    kept_AxR: np.ndarray
     weights_AxT: np.ndarray
     moments_AxRxR: np.ndarray
-    gains_AxR: np.ndarray
 
-    def errors(self, y_TxE: np.ndarray, scores_RxE: np.ndarray) -> np.ndarray:
-        """Leave-one-out squared errors summed over items and dimensions, [A], of targets and U'y."""
+    def errors(self, y_TxE: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Squared errors summed over items and dimensions, [A]; and the same of a prediction that is always 0."""
+        scores_RxE = self.left_TxR.T @ y_TxE
         spare_TxE = y_TxE - self.left_TxR @ scores_RxE
         cross_TxR = (spare_TxE @ scores_RxE.T) * self.left_TxR
         errors_A = self.weights_AxT @ np.einsum("te,te->t", spare_TxE, spare_TxE)
         errors_A += 2 * ((self.weights_AxT @ cross_TxR) * self.kept_AxR).sum(1)
-        return errors_A + self.moments_AxRxR.reshape(len(errors_A), -1) @ (scores_RxE @ scores_RxE.T).ravel()
-
-    def predict(self, y_TxE: np.ndarray) -> np.ndarray:
-        """Held-out predictions [S, E] of centred targets, with the penalty of least leave-one-out error."""
-        scores_RxE = self.left_TxR.T @ y_TxE
-        best = int(np.argmin(self.errors(y_TxE, scores_RxE)))
-        return (self.test_SxR * self.gains_AxR[best]) @ scores_RxE
+        errors_A += self.moments_AxRxR.reshape(len(errors_A), -1) @ (scores_RxE @ scores_RxE.T).ravel()
+        return errors_A, self.weights_AxT @ np.einsum("te,te->t", y_TxE, y_TxE)
 
 
 def linear_predictivity(
@@ -95,10 +144,12 @@ def predictivity_grid(
     total_LxK = np.zeros((len(sources), len(targets)))
     for train, test in k_folds(len(sources[0]), folds, seed):
         parts = [split_target(y_NxE, train, test) for y_NxE in targets]
+        singles = [y_TxE.astype(np.float32) for y_TxE, _ in parts]
         for i, x_NxD in enumerate(sources):
             ridge = fit(x_NxD[train], x_NxD[test], alphas_A)
             for j, (y_TxE, held_SxE) in enumerate(parts):
-                total_LxK[i, j] += pearson(ridge.predict(y_TxE), held_SxE).mean()
+                prediction_SxE = ridge.map_to_test(ridge.choose(y_TxE, singles[j])) @ y_TxE
+                total_LxK[i, j] += pearson(prediction_SxE, held_SxE).mean()
     return total_LxK / folds
 
 
@@ -116,7 +167,8 @@ def fit_predict(
     if len(x_TxD) < 2:
         raise JamError("fit_predict: there is one training item; at least 2 are needed")
     mean_E = y_TxE.mean(0)
-    return fit(x_TxD, x_SxD, alphas_A).predict(y_TxE - mean_E) + mean_E
+    y_TxE, ridge = y_TxE - mean_E, fit(x_TxD, x_SxD, alphas_A)
+    return ridge.map_to_test(ridge.choose(y_TxE, y_TxE.astype(np.float32))) @ y_TxE + mean_E
 
 
 def fit(x_TxD: np.ndarray, x_SxD: np.ndarray, alphas_A: np.ndarray) -> Ridge:
@@ -137,13 +189,8 @@ def fit(x_TxD: np.ndarray, x_SxD: np.ndarray, alphas_A: np.ndarray) -> Ridge:
     spare_T = np.zeros(items) if full else np.maximum(1 - 1 / items - left_squared_TxR.sum(1), 0)
     kept_AxR = alphas_A[:, None] / (squares_R + alphas_A[:, None])
     open_AxT = np.maximum(spare_T + kept_AxR @ left_squared_TxR.T, np.finfo(np.float64).tiny ** 0.25)
-    moments_AxRxR = np.empty((len(alphas_A), len(kept), len(kept)))
-    for kept_R, open_T, moment_RxR in zip(kept_AxR, open_AxT, moments_AxRxR, strict=True):
-        # Scaled before it is squared: near interpolation residual and 1 - leverage are both tiny, their ratio is not.
-        loo_TxR = left_TxR * kept_R / open_T[:, None]
-        np.matmul(loo_TxR.T, loo_TxR, out=moment_RxR)
     gains_AxR = singular_R / (squares_R + alphas_A[:, None])
-    return Ridge(left_TxR, test_SxR, kept_AxR, open_AxT**-2.0, moments_AxRxR, gains_AxR)
+    return Ridge(left_TxR, test_SxR, kept_AxR, gains_AxR, open_AxT)
 
 
 def k_folds(items: int, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
