@@ -64,9 +64,7 @@ def _on_device(ridge: Ridge) -> tuple[jax.Array, ...]:
 
 
 @jax.jit
-def _scores(
-    ridge: tuple[jax.Array, ...], y_NxE: jax.Array, train_PxT: jax.Array, test_PxS: jax.Array
-) -> jax.Array:
+def _scores(ridge: tuple[jax.Array, ...], y_NxE: jax.Array, train_PxT: jax.Array, test_PxS: jax.Array) -> jax.Array:
     """Mean held-out r, [P], with the targets' rows in the given orders."""
     left_TxR, kept_AxR, weights_AxT, moments_AxRxR, features_SxR, gains_AxR = ridge
     flat_AxRR = moments_AxRxR.reshape(len(kept_AxR), -1)
