@@ -3,8 +3,8 @@
 A side becomes an orthonormal basis of its centred rows once, by a singular value decomposition in float64 on the host
 (directions of little variance count as much as others here); two sides are then compared by the singular values of a
 small product. Common to all: x [N, D] and y [N, E], row n of both the same item; a scalar in 0..1; a side that does not
-vary has similarity 0. Independent sides are far from 0 when the widths are not small beside N, and unregularised
-ones of full rank with rank(x) + rank(y) >= 2 (N - 1) are at 1. Wrong shapes, NaN and settings out of range raise JamError.
+vary has similarity 0. Independent sides are far from 0 when the widths are not small beside N; unregularised, a side of
+rank N - 1 has similarity 1 with every other. Wrong shapes, NaN and settings out of range raise JamError.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Similarity of neighbourhoods: mutual kNN, cycle kNN and CKNNA of "The Platonic Representation Hypothesis".
 
-Neighbours are those of largest inner product, as in the paper's code: no row is centred or normalised here, so pass rows
-of unit norm for cosine. Of equally near items the first counts. Only lists of neighbours [N, k] are kept of a side; they
-are found for a block of items at a time, so memory is O(N k) and N may be in the hundreds of thousands.
+Neighbours are those of largest inner product, as in the paper's code: no row is centred or normalised here, so pass
+rows of unit norm for cosine. Of equally near items the first counts. Only lists of neighbours [N, k] are kept of a
+side; they are found for a block of items at a time, so N may be in the hundreds of thousands.
 Wrong shapes, NaN and k out of range raise JamError. Source: Huh et al. 2024, arXiv 2405.07987.
 """
 

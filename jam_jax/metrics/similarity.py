@@ -1,7 +1,7 @@
 """Similarity of two sets of activations as wholes: CKA, RSA and Procrustes.
 
-CKA and RSA are inner products of two matrices [N, N], each made from one side alone: a centred, unit-norm Gram matrix or
-matrix of dissimilarities. All layer pairs are then one matrix product, and a permutation of the items is a re-indexing.
+CKA and RSA are inner products of two matrices [N, N], each made from one side alone: a centred, unit-norm Gram matrix
+or matrix of distances. All layer pairs are then one matrix product, and a permutation of the items is a re-indexing.
 Common to all: x [N, D] and y [N, E], row n of both the same item; values in float32; a side that does not vary has
 similarity 0 with everything. Wrong shapes, NaN and too few items raise JamError.
 """

@@ -56,7 +56,7 @@ def named(name: str) -> Statistic:
 
 
 def stack(statistic: Statistic, layers: Iterable[Array]) -> Any:
-    """Prepared sides of layers of equal shape [N, D], stacked along a first axis; raises JamError as the metric does."""
+    """Prepared sides of layers of equal shape [N, D], stacked along a first axis; JamError as the metric's."""
     sides = [statistic.prepare(layer) for layer in layers]
     if not sides:
         raise JamError(f"{statistic.name}: no layers; expected at least one [N, D]")
@@ -149,7 +149,7 @@ _ALL = (
     _neighbours("mutual_knn", 10, neighbours.compare_mutual, SYMMETRIC),
     _neighbours("cycle_knn", 10, neighbours.compare_cycle, DIRECTED),
     _cknna(10),
-    _canonical("cca", "variances + 1 % of their mean, all canonical correlations", canonical.compare_cca, SYMMETRIC, reg=0.01),
+    _canonical("cca", "variances + 1 % of their mean, mean of all", canonical.compare_cca, SYMMETRIC, reg=0.01),
     _canonical("svcca", "10 principal directions of each side, not scaled", canonical.compare_cca, SYMMETRIC, keep=10),
     _canonical("pwcca", "not regularised, weights of the first side", canonical.compare_pwcca, DIRECTED),
     _procrustes(),
