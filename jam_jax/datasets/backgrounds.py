@@ -28,59 +28,113 @@ class Background(NamedTuple):
 
 # Photographs without a thing of their own in the middle, chosen by eye; wallpapers that are drawn are left out.
 # Every phrase has nouns, and most a verb, so that a caption has something to lose when its words are taken away.
-_PHRASES = {
-    "mate/Blinds.jpg": (
-        "on a large green leaf", "lying on a leaf whose veins fan out", "before a bright green leaf lit by the sun"),
-    "mate/Dune.jpg": (
-        "in dry grass by the sea", "among yellow grass that bends in the wind above the sea",
-        "on a dune where tall grass grows under a blue sky"),
-    "mate/GreenMeadow.jpg": (
-        "in fresh green grass", "lying among green blades of grass", "on a lawn that grows thick and green"),
-    "mate/RainDrops.jpg": (
-        "on wet green leaves", "on leaves covered with drops of rain", "before a leaf from which the rain drips"),
-    "mate/Storm.jpg": (
-        "by a road under dark clouds", "beside a motorway while a storm is gathering",
-        "in front of a stormy sky that darkens the fields"),
-    "mate/Wood.jpg": (
-        "on pale wooden boards", "lying on boards painted white", "on a floor made of light wood"),
-    "lomiri/Bridge_by_Sander_Klootwijk.jpg": (
-        "under the cables of a bridge", "before a wide blue sky that steel cables cross",
-        "on a bridge that spans a sandy bay"),
-    "lomiri/Dragonfly_by_Bolly.jpg": (
-        "among leaves on a branch", "in a tree whose leaves shine in the sun",
-        "in front of brown and green leaves and a blue sky"),
-    "lomiri/aitzgorri_by_Aitzol_Berasategi.jpg": (
-        "in a green meadow before mountains", "on a meadow that slopes down to an autumn forest",
-        "in front of orange trees and a grey mountain"),
-    "lomiri/life_by_Aitzol_Berasategi.jpg": (
-        "by a stream in the woods", "where a stream falls over mossy rocks", "between rocks and trees near flowing water"),
-    "lomiri/picosdeeuropa_by_Aitzol_Berasategi.jpg": (
-        "on a path in high mountains", "beside a muddy path that climbs towards snowy peaks",
-        "in front of rocky mountains where some snow lies"),
-    "lomiri/seeding_by_Clements_Engelhardt.jpg": (
-        "in a field of dandelions", "among dandelions that glow in the evening light",
-        "in a meadow full of white seed heads"),
-    "lomiri/sunset_by_Aitzol_Berasategi.jpg": (
-        "on a hill at sunset", "on a hilltop while the sun goes down", "before the low sun shining over dark hills"),
-    "plasma/BytheWater": (
-        "on a wooden jetty by a lake", "on planks that glisten beside the water", "on a sunny jetty with a lake behind it"),
-    "plasma/ColdRipple": (
-        "on a pier in the fog", "at the end of a pier that leads into grey fog", "on a wooden pier under a grey sky"),
-    "plasma/DarkestHour": (
-        "over a dark lake at night", "before a lake that lies in blue darkness", "in front of a misty blue night"),
-    "plasma/EveningGlow": (
-        "near rowing boats on a beach", "before boats that rest on the shore at sunset",
-        "by a lake where wooden boats lie in a row"),
-    "plasma/FallenLeaf": (
-        "among fallen autumn leaves", "on the ground where maple leaves have fallen", "on red and yellow leaves in autumn"),
-    "plasma/OneStandsOut": (
-        "among small green plants", "on moss that covers the dark ground", "between plants that look like green stars"),
-    "plasma/Path": (
-        "in a dark forest", "beside a path that winds between tall trees", "on mossy ground under fir trees"),
-    "plasma/summer_1am": (
-        "over a calm lake at dusk", "before a lake that mirrors a pink sky", "in front of still water and reeds at dawn"),
-}  # fmt: skip
-BACKGROUNDS = tuple(Background(f"{name.removesuffix('.jpg')}.jpg", phrases) for name, phrases in _PHRASES.items())
+BACKGROUNDS = (
+    Background("mate/Blinds.jpg", (
+        "on a large green leaf",
+        "lying on a leaf whose veins fan out",
+        "before a bright green leaf lit by the sun",
+    )),
+    Background("mate/Dune.jpg", (
+        "in dry grass by the sea",
+        "among yellow grass that bends in the wind above the sea",
+        "on a dune where tall grass grows under a blue sky",
+    )),
+    Background("mate/GreenMeadow.jpg", (
+        "in fresh green grass",
+        "lying among green blades of grass",
+        "on a lawn that grows thick and green",
+    )),
+    Background("mate/RainDrops.jpg", (
+        "on wet green leaves",
+        "on leaves covered with drops of rain",
+        "before a leaf from which the rain drips",
+    )),
+    Background("mate/Storm.jpg", (
+        "by a road under dark clouds",
+        "beside a motorway while a storm is gathering",
+        "in front of a stormy sky that darkens the fields",
+    )),
+    Background("mate/Wood.jpg", (
+        "on pale wooden boards",
+        "lying on boards painted white",
+        "on a floor made of light wood",
+    )),
+    Background("lomiri/Bridge_by_Sander_Klootwijk.jpg", (
+        "under the cables of a bridge",
+        "before a wide blue sky that steel cables cross",
+        "on a bridge that spans a sandy bay",
+    )),
+    Background("lomiri/Dragonfly_by_Bolly.jpg", (
+        "among leaves on a branch",
+        "in a tree whose leaves shine in the sun",
+        "in front of brown and green leaves and a blue sky",
+    )),
+    Background("lomiri/aitzgorri_by_Aitzol_Berasategi.jpg", (
+        "in a green meadow before mountains",
+        "on a meadow that slopes down to an autumn forest",
+        "in front of orange trees and a grey mountain",
+    )),
+    Background("lomiri/life_by_Aitzol_Berasategi.jpg", (
+        "by a stream in the woods",
+        "where a stream falls over mossy rocks",
+        "between rocks and trees near flowing water",
+    )),
+    Background("lomiri/picosdeeuropa_by_Aitzol_Berasategi.jpg", (
+        "on a path in high mountains",
+        "beside a muddy path that climbs towards snowy peaks",
+        "in front of rocky mountains where some snow lies",
+    )),
+    Background("lomiri/seeding_by_Clements_Engelhardt.jpg", (
+        "in a field of dandelions",
+        "among dandelions that glow in the evening light",
+        "in a meadow full of white seed heads",
+    )),
+    Background("lomiri/sunset_by_Aitzol_Berasategi.jpg", (
+        "on a hill at sunset",
+        "on a hilltop while the sun goes down",
+        "before the low sun shining over dark hills",
+    )),
+    Background("plasma/BytheWater.jpg", (
+        "on a wooden jetty by a lake",
+        "on planks that glisten beside the water",
+        "on a sunny jetty with a lake behind it",
+    )),
+    Background("plasma/ColdRipple.jpg", (
+        "on a pier in the fog",
+        "at the end of a pier that leads into grey fog",
+        "on a wooden pier under a grey sky",
+    )),
+    Background("plasma/DarkestHour.jpg", (
+        "over a dark lake at night",
+        "before a lake that lies in blue darkness",
+        "in front of a misty blue night",
+    )),
+    Background("plasma/EveningGlow.jpg", (
+        "near rowing boats on a beach",
+        "before boats that rest on the shore at sunset",
+        "by a lake where wooden boats lie in a row",
+    )),
+    Background("plasma/FallenLeaf.jpg", (
+        "among fallen autumn leaves",
+        "on the ground where maple leaves have fallen",
+        "on red and yellow leaves in autumn",
+    )),
+    Background("plasma/OneStandsOut.jpg", (
+        "among small green plants",
+        "on moss that covers the dark ground",
+        "between plants that look like green stars",
+    )),
+    Background("plasma/Path.jpg", (
+        "in a dark forest",
+        "beside a path that winds between tall trees",
+        "on mossy ground under fir trees",
+    )),
+    Background("plasma/summer_1am.jpg", (
+        "over a calm lake at dusk",
+        "before a lake that mirrors a pink sky",
+        "in front of still water and reeds at dawn",
+    )),
+)  # fmt: skip
 
 _BELOW = {
     "mate": (MATE, "usr/share/backgrounds/mate/nature/", ""),

@@ -1,8 +1,8 @@
 """What is done to pictures before a model sees them: appearance changed, or what they show taken away.
 
-Every function takes uint8 pictures [H, W, 3] or [H, W, 4] and gives [H, W, 3]; transparency is laid on white first, as the
-exporter does. Masks are uint8 [H, W], 255 where the object is. The same input gives the same bytes on every machine
-but for the last bit of blur and rotation.
+Every function takes uint8 pictures [H, W, 3] or [H, W, 4] and gives [H, W, 3]; transparency is laid on white first, as
+the exporter does. Masks are uint8 [H, W], 255 where the object is. What is drawn at random is drawn for each item by
+its id, so a picture comes out the same whatever it is exported with.
 """
 
 import hashlib

@@ -2,8 +2,8 @@
 
     python -m jam_jax.datasets.scenes --data=data --backgrounds=data --out=data/scenes
 
-Writes a data folder: pairs.parquet, pictures/all (the scenes), masks/all (255 where the object is) and backgrounds/all (the
-scene as it was without the object). An object keeps its own captions and gets three that also say where it is.
+Writes a data folder: pairs.parquet, pictures/all (the scenes), masks/all (255 where the thing is) and backgrounds/all
+(the scene as it was without the thing). A thing keeps its own captions and gets three that also say where it is.
 """
 
 import argparse
@@ -49,8 +49,8 @@ class Scene(NamedTuple):
 def compose(thing: Image.Image, photograph: Image.Image, generator: np.random.Generator) -> Scene:
     """Lays a thing on a square cut out of a photograph; size, place, cut and mirroring are drawn.
 
-    The mask is the alpha channel as it was laid on, half-transparent edges included, so ``picture`` is exactly the thing
-    over ``background``. Raises JamError for a thing without transparency.
+    The mask is the alpha channel as it was laid on, half-transparent edges included, so ``picture`` is exactly the
+    thing over ``background``. Raises JamError for a thing without transparency.
     """
     if not thing.has_transparency_data:
         raise JamError("a thing has no transparency, so there is no telling it from what is around it")
@@ -61,10 +61,10 @@ def compose(thing: Image.Image, photograph: Image.Image, generator: np.random.Ge
         raise JamError("a thing is nothing but transparency; leave it out")
     whole = whole.crop(box)
     scale = SIZE * generator.uniform(*_LARGE) / max(whole.size)
-    small = whole.resize(tuple(max(1, round(side * scale)) for side in whole.size), Image.Resampling.LANCZOS)
-    place = tuple(int(generator.integers(SIZE - side + 1)) for side in small.size)
+    width, height = (max(1, round(side * scale)) for side in whole.size)
+    left, upper = (int(generator.integers(SIZE - side + 1)) for side in (width, height))
     layer = Image.new("RGBA", cut.size)
-    layer.paste(small, place)
+    layer.paste(whole.resize((width, height), Image.Resampling.LANCZOS), (left, upper))
     picture = cut.convert("RGBA")
     picture.alpha_composite(layer)
     return Scene(np.asarray(picture.convert("RGB")), np.asarray(layer.getchannel("A")), np.asarray(cut))
@@ -92,7 +92,7 @@ def choose(pairs: Pairs, files: dict[str, pathlib.Path], count: int, seed: int =
 def captioned(pairs: Pairs, rows: np.ndarray, behind: list[int]) -> Pairs:
     """The pairs of some items with three more captions each: their name and a phrase of their background.
 
-    Captions of an item follow each other: its own ones, then the three of kind 'scene', the 'name' followed by a phrase.
+    Captions of an item follow each other: its own ones, then three of kind 'scene', the first of its own and a phrase.
     """
     captions = np.flatnonzero(np.isin(pairs.caption_items, rows))
     taken = selection.take(pairs, rows, captions)
@@ -179,7 +179,7 @@ def _is_thing(category: str, file: pathlib.Path | None) -> bool:
             return False
         alpha = picture.convert("RGBA").getchannel("A")
     box = alpha.getbbox()
-    return box is not None and _COVERED[0] < np.mean(np.asarray(alpha.crop(box)) >= _SOLID) < _COVERED[1]
+    return box is not None and _COVERED[0] < float(np.mean(np.asarray(alpha.crop(box)) >= _SOLID)) < _COVERED[1]
 
 
 def _hash(text: str) -> str:
