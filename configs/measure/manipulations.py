@@ -10,6 +10,10 @@ Reads data/manipulated/<manipulation>/pairs.parquet and data/manipulated/<manipu
 - each of ``manipulated_captions`` has stores of the language backbones, to be paired with the pictures of original/.
 
 Rows have the same ids in the same order in all of them, so a change is measured on the same items, folds and captions.
+``data.within`` is the folder whose photographs.json says which scenes share a photograph: activations are taken less the
+mean of those (jam_jax.datasets.scenes.within). Without it (None) 21 photographs, named by the captions of kind "scene",
+are most of what models agree on.
+
 One folder of it is made by hand with
 
     python -m jam_jax.datasets.manipulate --folder=data/scenes --view=all --manipulation=blur --out=data/manipulated/blur
@@ -34,6 +38,7 @@ def get_config() -> ConfigDict:
             "language_layer": {"mpnet": (8, 11, 12), "minilm": (4, 5, 6)},
             "captions": ("scene",),  # these name thing and background; "name" and "tags" the thing alone
             "caption": 0,  # the first of that kind that an item has
+            "within": "data/scenes",
         },
         "pictures": (
             "grayscale", "rotation", "blur", "texture_shuffle", "foreground_removed", "elsewhere_removed",

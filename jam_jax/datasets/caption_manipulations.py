@@ -31,28 +31,23 @@ def shuffled(caption: Caption, generator: np.random.Generator) -> str:
 
     The capital of a first word that is no name goes to the word that is first now.
     """
-    words, names = [], []
-    for group in _groups(caption):
-        words.append(_text(group))
-        names.append(_key(group).tag in _NAMES)
-    bare = [_bare(word) for word in words]
-    places = [place for place, core in enumerate(bare) if core]
-    cores = [bare[place] for place in places]
-    if not places:
-        return " ".join(words)
-    first = cores[0]
-    capital = first[0].isupper() and first[1:] == first[1:].lower() and first != "I" and not names[places[0]]
+    groups = _groups(caption)
+    words = [_text(group) for group in groups]
+    places = [place for place, word in enumerate(words) if _bare(word)]
+    cores = [_bare(words[place]) for place in places]
+    capital = bool(cores) and _is_capitalised(cores[0]) and _key(groups[places[0]]).tag not in _NAMES
     if capital:
-        cores[0] = first[0].lower() + first[1:]
-    order = generator.permutation(len(cores))
-    while len(set(cores)) > 1 and [cores[i] for i in order] == cores:
-        order = generator.permutation(len(cores))
-    mixed = [cores[i] for i in order]
-    if capital:
-        mixed[0] = mixed[0][0].upper() + mixed[0][1:]
+        cores[0] = cores[0][0].lower() + cores[0][1:]
+    mixed = cores
+    while len(set(cores)) > 1 and mixed == cores:
+        mixed = [cores[i] for i in generator.permutation(len(cores))]
     for place, core in zip(places, mixed, strict=True):
-        words[place] = words[place].replace(bare[place], core, 1)
-    return " ".join(words)
+        words[place] = words[place].replace(_bare(words[place]), core, 1)
+    text = " ".join(words)
+    if not capital:
+        return text
+    first = text.index(mixed[0])
+    return text[:first] + text[first].upper() + text[first + 1 :]
 
 
 def nouns(caption: Caption) -> str:
@@ -125,6 +120,10 @@ def _bare(text: str) -> str:
     """A word without the punctuation before and after it; '' for a dash that stands alone."""
     letters = [place for place, sign in enumerate(text) if sign.isalnum()]
     return text[letters[0] : letters[-1] + 1] if letters else ""
+
+
+def _is_capitalised(word: str) -> bool:
+    return word[0].isupper() and word[1:] == word[1:].lower() and word != "I"
 
 
 def _of(caption: Caption, wanted: Callable[[Word], bool]) -> str:

@@ -2,14 +2,16 @@
 
     python -m jam_jax.datasets.scenes --data=data --backgrounds=data --out=data/scenes
 
-Writes a data folder: pairs.parquet, pictures/all (the scenes), masks/all (255 where the thing is) and backgrounds/all
-(the scene as it was without the thing). A thing keeps its own captions and gets three that also say where it is.
+Writes a data folder: pairs.parquet, pictures/all (the scenes), masks/all (255 where the thing is), backgrounds/all (the
+scene as it was without the thing) and photographs.json (which photograph a scene is cut from). A thing keeps its own
+captions and gets three that also say where it is.
 """
 
 import argparse
 import dataclasses
 import hashlib
 import io
+import json
 import pathlib
 import sys
 from typing import NamedTuple
@@ -26,6 +28,7 @@ from jam_jax.errors import JamError
 
 SIZE = 224  # pixels a side: what the vision backbones here take, so that nothing is resized again
 VIEW = "all"
+PHOTOGRAPHS = "photographs.json"
 KIND = "scene"  # of the captions that say where the object is
 _SOLID = 128  # of an alpha channel, from here on a pixel belongs to the object
 _COVERED = (0.1, 0.95)  # share of its own box that an object covers: less is a line, more is a framed picture
@@ -148,7 +151,35 @@ def write(
         for item, scene in zip(made.item_ids, scenes, strict=True)
     ]
     gather.write(out, gather.Gathered(made, gathered, gather.Skipped("stop")), view=VIEW)
+    said = {item: backgrounds.BACKGROUNDS[number].file for item, number in zip(made.item_ids, behind, strict=True)}
+    (out / PHOTOGRAPHS).write_text(json.dumps(said, indent=1) + "\n")
     return made
+
+
+def photographs_of(folder: pathlib.Path, pairs: Pairs) -> np.ndarray:
+    """For each item the number of the photograph that its scene is cut from, int [N].
+
+    Raises JamError when the folder is none of scenes, or one of other items.
+    """
+    file = folder / PHOTOGRAPHS
+    if not file.is_file():
+        raise JamError(f"{file}: is missing; jam_jax.datasets.scenes writes it beside the scenes")
+    said = json.loads(file.read_text())
+    missing = [item for item in pairs.item_ids if item not in said]
+    if missing:
+        raise JamError(f"{file}: says nothing of {missing[0]}; the pairs are those of other scenes")
+    return np.unique([said[item] for item in pairs.item_ids], return_inverse=True)[1]
+
+
+def within(x_NxD: np.ndarray, photographs_N: np.ndarray) -> np.ndarray:
+    """Activations less the mean of all scenes on the same photograph, float32 [N, D].
+
+    What is left says nothing of which photograph it is: with few photographs and captions that name them, models agree
+    on these before anything else.
+    """
+    members_PxN = np.arange(photographs_N.max() + 1)[:, None] == photographs_N
+    means_PxD = members_PxN @ x_NxD.astype(np.float32) / np.maximum(members_PxN.sum(1, keepdims=True), 1)
+    return (x_NxD - means_PxD[photographs_N]).astype(np.float32)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -208,4 +239,7 @@ if __name__ == "__main__":
     main()
 
 
-__all__ = ["KIND", "SIZE", "VIEW", "Scene", "captioned", "choose", "compose", "png", "write"]
+__all__ = [
+    "KIND", "PHOTOGRAPHS", "SIZE", "VIEW", "Scene", "captioned", "choose", "compose", "photographs_of", "png", "within",
+    "write",
+]  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from jam_jax.activations.pairs import Pairs
+from jam_jax.config import load_file
 from jam_jax.datasets import manipulations
 from jam_jax.datasets.manipulate import ALL, manipulate
 from jam_jax.datasets.rows import source_rows
@@ -95,6 +96,11 @@ def test_bad_input_is_named_in_one_line(folder, tmp_path):
     fails("bee.png: only_background: only_background needs", name="only_background")
     (folder / "masks/all/bee.png").write_bytes(b"no picture")
     fails("masks/all/bee.png: is no readable picture")
+
+
+def test_the_shipped_config_names_manipulations_that_there_are():
+    config = load_file("configs/measure/manipulations.py")
+    assert {config.data.original, *config.pictures, *config.manipulated_captions} == set(ALL)
 
 
 def test_the_command_ends_with_one_line_and_code_2(tmp_path):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -108,6 +110,33 @@ def test_photographs_are_dealt_evenly():
 def test_every_background_has_three_different_phrases():
     phrases = [phrase for background in backgrounds.BACKGROUNDS for phrase in background.phrases]
     assert len(set(phrases)) == 3 * len(backgrounds.BACKGROUNDS)
+
+
+def test_every_scene_knows_its_photograph(made):
+    pairs, out = made
+    numbers = scenes.photographs_of(out, pairs)
+    same = [[a[2] == b[2] for b in by_item(pairs)] for a in by_item(pairs)]
+    assert (numbers[:, None] == numbers).tolist() == same
+    with pytest.raises(JamError, match="photographs.json: says nothing of date; the pairs are those of other scenes"):
+        scenes.photographs_of(out, dataclasses.replace(pairs, item_ids=["apple", "bee", "date"]))
+    with pytest.raises(JamError, match="photographs.json: is missing"):
+        scenes.photographs_of(out / "pictures", pairs)
+
+
+def by_item(pairs):
+    """What is said of the background in each of the five captions of an item."""
+    texts = [
+        text.removeprefix(name) for name in pairs.item_ids for text in pairs.caption_texts if text.startswith(name)
+    ]
+    return [texts[start : start + 5] for start in range(0, len(texts), 5)]
+
+
+def test_activations_within_a_photograph_have_no_mean_left():
+    x, photographs = np.random.default_rng(0).normal(size=(9, 4)), np.array([0, 2, 2, 1, 0, 1, 1, 2, 1])
+    made = scenes.within(x.astype(np.float16), photographs)
+    for number in range(3):
+        members = photographs == number
+        np.testing.assert_allclose(made[members], (x - x[members].mean(0))[members], atol=5e-3)
 
 
 @pytest.mark.parametrize(
