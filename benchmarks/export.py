@@ -7,7 +7,8 @@ is a process of its own, they take turns, the least disturbed round counts. Ours
 (`jam_jax.export.activations`, runtime flax): opening pictures and counting tokens, sorting by length, the model,
 pooling, bringing the rows to the host. The peer takes batches in the order of the data, pads to the longest of each and
 pools with torch; `peer sorted` is the same with its rows sorted by length, as a careful user would write it. Compiling
-is timed apart.
+is timed apart. ``--python`` names an environment of requirements.txt and requirements-export.txt alone, as machines that
+export have it: where torch is installed, transformers imports it, which is 190 MB that ours does not need.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import os
 import pathlib
 import platform
+import sys
 import time
 from typing import Any
 
@@ -68,16 +70,19 @@ def serve_ours(data: pathlib.Path, name: str) -> None:
     serve({"rows": run}, check=check, load_s=loaded - began, compile_s=compiling)
 
 
-def measure(data: pathlib.Path, name: str, threads: int, rounds: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def measure(
+    data: pathlib.Path, name: str, threads: int, rounds: int, python: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows for one backbone, and facts for the environment."""
     common = ("--data", str(data.resolve()), "--name", name)
     peer = ("benchmarks.torch_export", *common, "--threads", str(threads))
-    sides = {"ours": Side(threads, "benchmarks.export", "--worker", *common), "peer": Side(threads, *peer)}
+    ours = Side(threads, "benchmarks.export", "--worker", *common, python=python)
+    sides = {"ours": ours, "peer": Side(threads, *peer)}
     if name != "vit_s14":
         sides["peer sorted"] = Side(threads, *peer, "--sorted")
-    for layer, ours in sides["ours"].facts["check"].items():
+    for layer, rows in ours.facts["check"].items():
         theirs = np.asarray(sides["peer"].facts["check"][layer])
-        np.testing.assert_allclose(ours, theirs, atol=1e-4 * max(1.0, np.abs(theirs).max()))
+        np.testing.assert_allclose(rows, theirs, atol=1e-4 * max(1.0, np.abs(theirs).max()))
     times: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(rounds):
         for side, process in sides.items():
@@ -95,7 +100,7 @@ def measure(data: pathlib.Path, name: str, threads: int, rounds: int) -> tuple[l
         "case": f"{name}, peak memory", "ours": memory["ours"], "peer": memory["peer"], "unit": "MB",
         "ratio": memory["peer"] / memory["ours"],
     })  # fmt: skip
-    facts = sides["ours"].facts
+    facts = ours.facts
     return found, {name: {"compile_s": facts["compile_s"], "load_s": facts["load_s"], "rows": CASES[name]}}
 
 
@@ -107,6 +112,7 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--python", default=sys.executable, help="interpreter of ours; give one without torch")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--name", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -122,7 +128,7 @@ def main() -> None:
     }
     rows: list[dict[str, Any]] = []
     for name in arguments.names:
-        found, facts = measure(arguments.data, name, arguments.threads, arguments.rounds)
+        found, facts = measure(arguments.data, name, arguments.threads, arguments.rounds, arguments.python)
         rows += found
         environment |= facts
         for row in found:

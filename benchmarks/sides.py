@@ -16,15 +16,16 @@ class Side:
     """A process that is timed on request, and stopped at all other times.
 
     PyTorch's OpenMP threads go on spinning when their work is done: left running, they take a core from the other side.
+    ``python`` is the interpreter, that of another environment where a side needs one.
     """
 
-    def __init__(self, threads: int, *arguments: str, waiting: str = "ACTIVE"):
+    def __init__(self, threads: int, *arguments: str, waiting: str = "ACTIVE", python: str = sys.executable):
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         environment |= {"OMP_WAIT_POLICY": waiting, "JAX_PLATFORMS": "cpu"}
         self._name = arguments[0]
         cores = sorted(os.sched_getaffinity(0))[-threads:]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [python, "-m", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
             preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )  # fmt: skip

@@ -35,7 +35,9 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
         y = language[peak["language"]].layers[peak["language_layer"]]
         score = score_of(grids.PREDICTIVITY, peak["direction"])
         for averaged, members in sides:
-            kept = [row for row, item in enumerate(members.items.tolist()) if item in first and data.pairs.gallery[item]]
+            kept = [
+                row for row, item in enumerate(members.items.tolist()) if item in first and data.pairs.gallery[item]
+            ]
             items, rows = members.items[kept], members.rows[kept]
             if averaged == "captions":
                 several, single = y, x[items]

@@ -37,9 +37,7 @@ def read(settings: Mapping[str, Any], root: epath.Path) -> Data:
     """
     pairs = sources.open_pairs(root)
     sides = {
-        modality: [
-            backbone(root, name, settings[f"{modality}_layer"], modality, pairs) for name in settings[modality]
-        ]
+        modality: [backbone(root, name, settings[f"{modality}_layer"], modality, pairs) for name in settings[modality]]
         for modality in ("vision", "language")
     }
     return Data(pairs, sides["vision"], sides["language"])

@@ -59,7 +59,9 @@ def rows(pairs: Pairs, kinds: Sequence[str], seed: int) -> tuple[np.ndarray, dic
     for item in np.flatnonzero(pairs.gallery).tolist():
         if item in first:
             row = first[item]
-            hard = [n for n, k in zip(pairs.negative_rows[row], pairs.negative_kinds[row], strict=True) if k != NEIGHBOUR]
+            hard = [
+                n for n, k in zip(pairs.negative_rows[row], pairs.negative_kinds[row], strict=True) if k != NEIGHBOUR
+            ]
             if hard:
                 chosen.append((item, row, hard[0]))
     items, matching, hard_rows = (np.array(column, int) for column in zip(*chosen, strict=True))

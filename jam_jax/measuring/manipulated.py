@@ -78,7 +78,12 @@ def _records(
 
 
 def _layers(
-    folder: epath.Path, name: str, modality: str, settings: Mapping[str, Any], rows: np.ndarray, within: np.ndarray | None
+    folder: epath.Path,
+    name: str,
+    modality: str,
+    settings: Mapping[str, Any],
+    rows: np.ndarray,
+    within: np.ndarray | None,
 ) -> dict[int, np.ndarray]:
     pairs = sources.open_pairs(folder)
     found = data_lib.backbone(folder, name, settings["data"][f"{modality}_layer"], modality, pairs)

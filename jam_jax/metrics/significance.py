@@ -114,6 +114,10 @@ def permutation_grid(
 ) -> Null:
     """``permutation`` for every layer in xs with every layer in ys: fields [Lx, Ly], draws [P, Lx, Ly].
 
+    A statistic that has ``shifted`` is permuted by all N - 1 cyclic shifts along one random order of the items, or
+    along as many orders as it takes to have the permutations asked for: with the pairing as it is, the shifts along an
+    order are a group, so p is exact among them (Hemerik and Goeman 2018), and there may be more than were asked for.
+
     Args:
       xs, ys: arrays [N, D_i] and [N, E_j] of the same N items. memory: bytes for permuted copies at a time.
 
@@ -121,17 +125,34 @@ def permutation_grid(
       JamError: no layers, or layers of different numbers of items.
     """
     items = _items(xs, ys)
-    order_PxN = jnp.asarray(orders(permutations, items, seed))
     prepare, compare = jax.jit(statistic.prepare), jax.jit(statistic.compare)
     left = [prepare(jnp.asarray(x)) for x in xs]
+    shifted = getattr(statistic, "shifted", None)
+    needed = permutations if shifted is None else min(permutations, -(-permutations // (items - 1)))
+    order_OxN = jnp.asarray(orders(needed, items, seed))
     found, draws = [], []
     for y in ys:
         right = prepare(jnp.asarray(y))
         found.append([compare(side, right) for side in left])
-        block = _block(memory, right, permutations)
-        draws.append(_permuted_scores(statistic.compare, statistic.permute, block, left, right, order_PxN))
+        if shifted is None:
+            block = _block(memory, right, permutations)
+            draws.append(_permuted_scores(statistic.compare, statistic.permute, block, left, right, order_OxN))
+        else:
+            draws.append(_shifted_scores(shifted, left, right, order_OxN))
     score_LxK, draws_PxLxK = np.array(jax.device_get(found)).T, np.stack(jax.device_get(draws), axis=-1)
     return against(score_LxK, draws_PxLxK, quantile=quantile, maximum=maximum)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _shifted_scores(
+    shifted: Callable[[Any, Any, jax.Array], jax.Array], left: list[Any], right: Any, order_OxN: jax.Array
+) -> jax.Array:
+    """Scores [O * (N - 1), Lx] under all shifts along each order but the one that changes nothing."""
+
+    def scores(order_N: jax.Array) -> jax.Array:
+        return jnp.stack([shifted(side, right, order_N)[1:] for side in left], axis=-1)
+
+    return jax.lax.map(scores, order_OxN).reshape(-1, len(left))
 
 
 def bootstrap(

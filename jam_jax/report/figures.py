@@ -41,7 +41,9 @@ def heatmap(score_LxK: np.ndarray, rows: Sequence[str], columns: Sequence[str], 
     return figure
 
 
-def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str) -> Figure:
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str
+) -> Figure:
     """Named curves {name: (x, y)}."""
     figure = Figure(figsize=(5.4, 3.2))
     axes = figure.add_subplot()

@@ -27,7 +27,9 @@ def write(folder: pathlib.Path, results: Mapping[str, Any]) -> None:
     for name, title, figure, records in every_figure(results):
         figures.save(figure, records, folder / "figures", name)
         svg = (folder / "figures" / f"{name}.svg").read_bytes()
-        drawn.append({"name": name, "title": title, "uri": "data:image/svg+xml;base64," + base64.b64encode(svg).decode()})
+        drawn.append(
+            {"name": name, "title": title, "uri": "data:image/svg+xml;base64," + base64.b64encode(svg).decode()}
+        )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
