@@ -1,5 +1,6 @@
 """One split as a test of any pair of encoders: retrieval both ways, forced choice, chance; the form of results.json."""
 
+import collections
 import dataclasses
 from typing import Any
 
@@ -58,20 +59,20 @@ def _questions(pairs: Pairs, rows: Rows, asked_N: np.ndarray) -> Examination:
         "concepts": [pairs.concepts[i] for i in items],
     }
     local = {int(m): row for row, m in enumerate(rows.captions)}
-    hard: dict[str, list[list[int]]] = {}
+    hard: dict[str, list[list[int]]] = collections.defaultdict(lambda: [[] for _ in rows.captions])
     for row, m in enumerate(rows.captions.tolist()):
         if not owned_M[row] or not asked_N[rows.owner[row]]:
             continue
         for negative, kind in zip(pairs.negative_rows[m], pairs.negative_kinds[m], strict=True):
             if kind != NEIGHBOUR and negative in local:
-                hard.setdefault(kind, [[] for _ in rows.captions])[row].append(local[negative])
+                hard[kind][row].append(local[negative])
     return Examination(
         gallery=gallery,
         texts=texts,
         owner=rows.owner,
         gallery_owner=place[rows.owner[texts]],
         distractors={difficulty: choice.distractors(difficulty, **known) for difficulty in choice.DIFFICULTIES},
-        hard=hard,
+        hard=dict(hard),
     )
 
 

@@ -42,14 +42,19 @@ def forced_choice(
     mask = np.ones(distractors.shape, bool) if mask is None else mask
     _check(texts_MxH, owner_M, distractors, mask)
     owner_M, rows_MxK, mask_MxK = xp.asarray(owner_M), xp.asarray(distractors), xp.asarray(mask)
+    texts_MxH, own_M = xp.asarray(texts_MxH), np.arange(len(texts_MxH))
+    if xp is np:  # most captions have no hard negative of a kind: neither they nor their images need be looked at
+        texts_MxH, owner_M, own_M, rows_MxK, mask_MxK = _asked(texts_MxH, owner_M, rows_MxK, mask_MxK)
+        shown, owner_M = np.unique(owner_M, return_inverse=True)
+        images_NxH = np.asarray(images_NxH)[shown]
     images_NxH, texts_MxH = unit_rows(images_NxH, xp), unit_rows(texts_MxH, xp)
-    count = len(texts_MxH)
-    size = max(1, _BLOCK_ENTRIES // max(1, count))
-    won = []
+    count = len(own_M)
+    size = max(1, _BLOCK_ENTRIES // max(1, len(texts_MxH)))
+    won = [xp.zeros(0, int)]
     for start in range(0, count, size):
         block = slice(start, min(start + size, count))
         sim_BxM = similarity(images_NxH[owner_M[block]], texts_MxH, xp)
-        right_Bx1 = xp.take_along_axis(sim_BxM, np.arange(count)[block, None], axis=1)
+        right_Bx1 = xp.take_along_axis(sim_BxM, own_M[block, None], axis=1)
         wrong_BxK = xp.take_along_axis(sim_BxM, rows_MxK[block], axis=1)
         won.append(((right_Bx1 > wrong_BxK + tolerance(sim_BxM)) & mask_MxK[block]).sum(1))
     comparisons_M = mask_MxK.sum(1)
@@ -105,6 +110,18 @@ def padded(lists: Sequence[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.
     rows_MxK = np.zeros(mask.shape, int)
     rows_MxK[mask] = [row for rows in lists for row in rows]
     return rows_MxK, mask
+
+
+def _asked(
+    texts_MxH: np.ndarray, owner_M: np.ndarray, rows_MxK: np.ndarray, mask_MxK: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """The captions that have distractors (A of them) and the texts that occur, with all numbers counted among these."""
+    asked_A = np.flatnonzero(mask_MxK.any(1))
+    used = np.union1d(asked_A, rows_MxK[mask_MxK])
+    place_M = np.zeros(len(texts_MxH), int)
+    place_M[used] = np.arange(len(used))
+    rows_AxK = np.where(mask_MxK[asked_A], place_M[rows_MxK[asked_A]], 0)
+    return texts_MxH[used], owner_M[asked_A], place_M[asked_A], rows_AxK, mask_MxK[asked_A]
 
 
 def _check(texts_MxH: Array, owner_M: Array, rows_MxK: Array, mask: Array) -> None:
