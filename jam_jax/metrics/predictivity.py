@@ -72,7 +72,7 @@ class Ridge:
 
     def _leave_one_out(self, dtype: type) -> "LeaveOneOut":
         rank = self.left_TxR.shape[1]
-        moments_AxRxR = np.empty((len(self.kept_AxR), rank, rank), dtype)
+        moments_AxRxR: np.ndarray = np.empty((len(self.kept_AxR), rank, rank), dtype)
         for kept_R, open_T, moment_RxR in zip(self.kept_AxR, self.open_AxT, moments_AxRxR, strict=True):
             # Scaled before it is squared: near interpolation residual and 1 - leverage are both tiny, their ratio not.
             loo_TxR = (self.left_TxR * kept_R / open_T[:, None]).astype(dtype)
