@@ -32,8 +32,8 @@ def cyclic_grid(
     """``significance.permutation_grid`` for scores <A, B>: fields [Lx, Ly], draws [P, Lx, Ly].
 
     Args:
-      lefts, rights: Lx and Ly matrices [N, N] over the same items. permutations: P < N of the N - 1 turns, drawn without
-        replacement. seed: of the order on the circle and of that draw. quantile, maximum: of ``significance.against``.
+      lefts, rights: Lx and Ly matrices [N, N] over the same items. permutations: P < N of the N - 1 turns, without
+        replacement. seed: of the order on the circle and of the draw. quantile, maximum: of ``significance.against``.
 
     Raises:
       JamError: matrices that are not square or of different sizes, or P >= N, for which ``permutation_grid`` is there.
