@@ -64,7 +64,9 @@ def serve_ours(count: int) -> None:
     from jam_jax.metrics.predictivity_null import predictivity_permutation
 
     xs, ys = layers(count)
-    check = [[linear_predictivity(x, y), linear_predictivity(y, x)] for x, y in zip(xs, ys, strict=True)][:CHECKED]
+    check = [
+        [linear_predictivity(x, y), linear_predictivity(y, x)] for x, y in zip(xs[:CHECKED], ys[:CHECKED], strict=True)
+    ]
     cka = jax.jit(lambda x, y: Cka.compare(Cka.prepare(x), Cka.prepare(y)))
 
     def grid(size: int) -> None:
