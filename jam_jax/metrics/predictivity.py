@@ -16,7 +16,7 @@ Everything else is float64 on the host: penalties of 1e-8 need it, and accelerat
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,7 +72,7 @@ class Ridge:
 
     def _leave_one_out(self, dtype: type) -> "LeaveOneOut":
         rank = self.left_TxR.shape[1]
-        moments_AxRxR = np.empty((len(self.kept_AxR), rank, rank), dtype)
+        moments_AxRxR: np.ndarray = np.empty((len(self.kept_AxR), rank, rank), dtype)
         for kept_R, open_T, moment_RxR in zip(self.kept_AxR, self.open_AxT, moments_AxRxR, strict=True):
             # Scaled before it is squared: near interpolation residual and 1 - leverage are both tiny, their ratio not.
             loo_TxR = (self.left_TxR * kept_R / open_T[:, None]).astype(dtype)
@@ -140,17 +140,27 @@ def predictivity_grid(
     Args:
       xs, ys: Lx arrays [N, D_i] and Ly arrays [N, E_j] of the same N items.
     """
+    total_LxK = np.zeros((len(xs), len(ys)))
+    for i, j, prediction_SxE, y_SxE in held_out(xs, ys, alphas, folds, seed):
+        total_LxK[i, j] += pearson(prediction_SxE, y_SxE).mean()
+    return total_LxK / folds
+
+
+def held_out(
+    xs: Sequence[ArrayLike], ys: Sequence[ArrayLike], alphas: Sequence[float], folds: int, seed: int
+) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """For each fold and layer pair: indices of source and target, predictions and targets of the fold's items [S, E].
+
+    Predictions lack the intercept; a dimension that is constant in either part of the fold is 0 in both arrays.
+    """
     sources, targets, alphas_A = checked("linear_predictivity", xs, ys, alphas)
-    total_LxK = np.zeros((len(sources), len(targets)))
     for train, test in k_folds(len(sources[0]), folds, seed):
         parts = [split_target(y_NxE, train, test) for y_NxE in targets]
         singles = [y_TxE.astype(np.float32) for y_TxE, _ in parts]
         for i, x_NxD in enumerate(sources):
             ridge = fit(x_NxD[train], x_NxD[test], alphas_A)
-            for j, (y_TxE, held_SxE) in enumerate(parts):
-                prediction_SxE = ridge.map_to_test(ridge.choose(y_TxE, singles[j])) @ y_TxE
-                total_LxK[i, j] += pearson(prediction_SxE, held_SxE).mean()
-    return total_LxK / folds
+            for j, (y_TxE, y_SxE) in enumerate(parts):
+                yield i, j, ridge.map_to_test(ridge.choose(y_TxE, singles[j])) @ y_TxE, y_SxE
 
 
 def fit_predict(

@@ -2,9 +2,9 @@
 
 A permutation reorders the rows of the targets; folds, features and their eigendecompositions stay. What is left for a
 permutation is the products of the targets with the eigenbasis, 6 T R E floating-point operations for each fold and
-layer pair, T training items and R = min(T, D). They run in float32 on the device, and the penalty is chosen anew for each
-permutation and fold, as for the score itself, which is float64. Leaving the penalty, or the training rows, as the true
-pairing has them would be cheaper and wrong: the null would be too narrow.
+layer pair, T training items and R = min(T, D). They run in float32 on the device, and the penalty is chosen anew for
+each permutation and fold, as for the score itself, which is float64. To keep the penalty, or the training rows, of the
+true pairing would be cheaper and wrong: folds would look independent, and the null too narrow.
 """
 
 from collections.abc import Sequence

@@ -200,19 +200,19 @@ def bootstrap_grid(
     size = round(share * items)
     if samples < 2 or not 0 < level < 1 or not 2 <= size < items:
         raise JamError(
-            f"bootstrap: {samples} samples of {size} out of {items} items at level {level}; expected at least 2 samples "
-            "of at least 2 but not all items, and a level between 0 and 1"
+            f"bootstrap: {samples} samples of {size} out of {items} items at level {level}; expected at least 2 "
+            "samples of at least 2 but not all items, and a level between 0 and 1"
         )
     rows_SxM = orders(samples, items, seed)[:, :size]
     prepare, compare = jax.jit(statistic.prepare), jax.jit(statistic.compare)
-    xs, ys = [jnp.asarray(x) for x in xs], [jnp.asarray(y) for y in ys]
-    whole_x, whole_y = [prepare(x) for x in xs], [prepare(y) for y in ys]
+    layers_x, layers_y = [jnp.asarray(x) for x in xs], [jnp.asarray(y) for y in ys]
+    whole_x, whole_y = [prepare(x) for x in layers_x], [prepare(y) for y in layers_y]
     score_LxK = np.array(jax.device_get([[compare(a, b) for b in whole_y] for a in whole_x]), np.float64)
     drawn = []
     block = _block(memory, (whole_x, whole_y), samples)
     for start in range(0, samples, block):
         rows_BxM = rows_SxM[start : start + block]
-        sides = [[_each(statistic.prepare, layer[rows_BxM]) for layer in layers] for layers in (xs, ys)]
+        sides = [[_each(statistic.prepare, layer[rows_BxM]) for layer in layers] for layers in (layers_x, layers_y)]
         scores = jax.device_get([[_each(statistic.compare, a, b) for b in sides[1]] for a in sides[0]])
         drawn.append(np.moveaxis(np.array(scores, np.float64), -1, 0))
     deviation_LxK = np.concatenate(drawn).std(0, ddof=1) * math.sqrt(size / (items - size))
@@ -243,8 +243,8 @@ def _items(xs: Sequence[ArrayLike], ys: Sequence[ArrayLike]) -> int:
     counts = sorted({np.shape(layer)[0] for layer in (*xs, *ys)})
     if not len(xs) or not len(ys) or len(counts) > 1:
         raise JamError(
-            f"significance: {len(xs)} and {len(ys)} layers of {' and '.join(map(str, counts))} items; expected at least "
-            "one layer each, and the same items in all"
+            f"significance: {len(xs)} and {len(ys)} layers of {' and '.join(map(str, counts))} items; expected at "
+            "least one layer each, and the same items in all"
         )
     return counts[0]
 
