@@ -26,8 +26,8 @@ def cka(
 ) -> float:
     """``similarity.cka`` in blocks. Arrays mapped from a file are read a few times, never held (linear) or once (RBF).
 
-    'linear' takes time O(N D E), 'rbf' O(N^2 (D + E)); 'rbf' needs ``sigma``, since the median distance is not to be had
-    in blocks. Raises JamError as ``similarity.cka``.
+    'linear' takes time O(N D E), 'rbf' O(N^2 (D + E)); 'rbf' needs ``sigma``, since blocks do not give the median
+    distance. Raises JamError as ``similarity.cka``.
     """
     check("cka", x_NxD, y_NxE, least=4 if unbiased else 2)
     if kernel not in ("linear", "rbf"):
@@ -90,7 +90,7 @@ def _linear(x: _Side, y: _Side) -> tuple[list[float], _Kernel, _Kernel]:
     for block in x.blocks():
         x_BxD, y_BxE = x.rows(block), y.rows(block)
         for i, (a, b) in enumerate(((x_BxD, y_BxE), (x_BxD, x_BxD), (y_BxE, y_BxE))):
-            crosses[i] = crosses[i] + np.asarray(_product(a, b), np.float64)
+            crosses[i] = crosses[i] + np.asarray(_product(jnp.asarray(a), jnp.asarray(b)), np.float64)
         for found, rows in zip(squares, (x_BxD, y_BxE), strict=True):
             found.append((rows.astype(np.float64) ** 2).sum(1))
     x_N, y_N = (np.concatenate(found) for found in squares)
@@ -135,7 +135,7 @@ def _rbf_block(
 
 
 @jax.jit
-def _product(a_BxD: Array, b_BxE: Array) -> jax.Array:
+def _product(a_BxD: jax.Array, b_BxE: jax.Array) -> jax.Array:
     return matmul(a_BxD.T, b_BxE)
 
 
