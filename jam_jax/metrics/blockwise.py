@@ -18,15 +18,16 @@ from jam_jax.metrics.inputs import check, matmul
 
 _BLOCK_ENTRIES = 1 << 24  # of each kernel at a time: 64 MB
 _BLOCK_ROWS = 8192
+_NOISE = 8 * float(np.finfo(np.float32).eps)
 
 
 def cka(
     x_NxD: Array, y_NxE: Array, *, kernel: str = "linear", sigma: float | None = None, unbiased: bool = True
 ) -> float:
-    """``similarity.cka`` in memory O(N (D + E)), or so much less the N of arrays mapped from a file.
+    """``similarity.cka`` in blocks. Arrays mapped from a file are read a few times, never held (linear) or once (RBF).
 
-    Linear in time O(N D E), 'rbf' O(N^2 (D + E)); 'rbf' needs ``sigma``, since the median distance is not to be had
-    in blocks. Raises JamError as ``similarity.cka``.
+    'linear' takes time O(N D E), 'rbf' O(N^2 (D + E)); 'rbf' needs ``sigma``, since blocks do not give the median
+    distance. Raises JamError as ``similarity.cka``.
     """
     check("cka", x_NxD, y_NxE, least=4 if unbiased else 2)
     if kernel not in ("linear", "rbf"):
@@ -37,7 +38,9 @@ def cka(
     traces, x_kernel, y_kernel = _linear(x, y) if sigma is None or kernel == "linear" else _rbf(x, y, sigma)
     pairs = (x_kernel, y_kernel), (x_kernel, x_kernel), (y_kernel, y_kernel)
     both, x_own, y_own = (_hsic(trace, *pair, unbiased) for trace, pair in zip(traces, pairs, strict=True))
-    return float(both / np.sqrt(x_own * y_own)) if min(x_own, y_own) > 0 else 0.0
+    # What float32 cannot tell from a kernel that is the same for all pairs does not vary.
+    varies = all(own > _NOISE * trace for own, trace in zip((x_own, y_own), traces[1:], strict=True))
+    return float(both / np.sqrt(x_own * y_own)) if varies else 0.0
 
 
 class _Side:
@@ -87,7 +90,7 @@ def _linear(x: _Side, y: _Side) -> tuple[list[float], _Kernel, _Kernel]:
     for block in x.blocks():
         x_BxD, y_BxE = x.rows(block), y.rows(block)
         for i, (a, b) in enumerate(((x_BxD, y_BxE), (x_BxD, x_BxD), (y_BxE, y_BxE))):
-            crosses[i] = crosses[i] + np.asarray(_product(a, b), np.float64)
+            crosses[i] = crosses[i] + np.asarray(_product(jnp.asarray(a), jnp.asarray(b)), np.float64)
         for found, rows in zip(squares, (x_BxD, y_BxE), strict=True):
             found.append((rows.astype(np.float64) ** 2).sum(1))
     x_N, y_N = (np.concatenate(found) for found in squares)
@@ -132,7 +135,7 @@ def _rbf_block(
 
 
 @jax.jit
-def _product(a_BxD: Array, b_BxE: Array) -> jax.Array:
+def _product(a_BxD: jax.Array, b_BxE: jax.Array) -> jax.Array:
     return matmul(a_BxD.T, b_BxE)
 
 

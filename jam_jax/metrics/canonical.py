@@ -8,7 +8,7 @@ rank N - 1 has similarity 1 with every other. Wrong shapes, NaN and settings out
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +25,9 @@ _RANK_TOLERANCE = 1e-6
 class Basis(NamedTuple):
     """One side: a basis [N, R], R = min(N, D), padded with zeros; how many of it count; centred rows on it [R, D]."""
 
-    basis_NxR: jax.Array
-    rank: jax.Array
-    rows_RxD: jax.Array
+    basis_NxR: Any
+    rank: Any
+    rows_RxD: Any
 
 
 def cca(x_NxD: Array, y_NxE: Array, *, dim: int | None = None, reg: float = 0.0) -> jax.Array:
@@ -67,29 +67,35 @@ def pwcca(x_NxD: Array, y_NxE: Array) -> jax.Array:
 
 
 def prepare_cca(x_NxD: Array, *, reg: float = 0.0, keep: float = 1.0) -> Basis:
-    """The basis of one side, regularised and cut to ``keep`` as in ``cca`` and ``svcca``; not traceable."""
+    """The basis of one side, regularised and cut to ``keep`` as in ``cca`` and ``svcca``; works under jit and vmap."""
     if not 0 <= reg < np.inf:
         raise JamError(f"cca: reg is {reg}; use 0 or a positive share of the mean variance")
-    if keep <= 0 or (keep > 1 and keep != int(keep)):
+    if not keep > 0 or (keep > 1 and keep != int(keep)):
         raise JamError(f"svcca: keep is {keep}; use a share of variance in 0..1 or a whole number of directions")
+    on_host = functools.partial(_basis, reg=reg, keep=keep)
+    if not isinstance(x_NxD, jax.core.Tracer):
+        return Basis(*map(jnp.asarray, on_host(x_NxD)))
+    (n, d), r = x_NxD.shape, min(x_NxD.shape)
+    forms = (jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in (((n, r), "f4"), ((), "i4"), ((r, d), "f4")))
+    return jax.pure_callback(on_host, Basis(*forms), x_NxD, vmap_method="sequential")
+
+
+def _basis(x_NxD: Array, *, reg: float, keep: float) -> Basis:
     rows_NxD = np.asarray(x_NxD, np.float64)
     rows_NxD = rows_NxD - rows_NxD[0]
     rows_NxD = rows_NxD - rows_NxD.mean(0)
     basis_NxR, scale_R, turn_RxD = np.linalg.svd(rows_NxD, full_matrices=False)
-    rank = int((scale_R > _RANK_TOLERANCE * scale_R[0]).sum())
+    scale_R = scale_R / (scale_R[0] or 1.0)
+    rank, variance_R = int((scale_R > _RANK_TOLERANCE).sum()), scale_R**2
     if isinstance(keep, int):
         rank = min(rank, keep)
-    elif keep < 1:
-        share_R = np.cumsum(scale_R**2) / max((scale_R**2).sum(), np.finfo(float).tiny)
-        rank = min(rank, int(np.searchsorted(share_R, keep)) + 1)
-    variance_R = scale_R**2
-    shrunk_R = np.sqrt(variance_R / np.maximum(variance_R + reg * variance_R.sum() / rows_NxD.shape[1], 1e-300))
-    basis_NxR = np.where(np.arange(len(scale_R)) < rank, basis_NxR * shrunk_R, 0.0)
-    return Basis(
-        jnp.asarray(basis_NxR, jnp.float32),
-        jnp.asarray(rank),
-        jnp.asarray(scale_R[:, None] * turn_RxD / max(scale_R[0], 1e-300), jnp.float32),
-    )
+    elif keep < 1 and rank:
+        rank = min(rank, int(np.searchsorted(np.cumsum(variance_R), keep * variance_R.sum())) + 1)
+    counted_R = np.arange(len(scale_R)) < rank
+    regularised_R = np.where(counted_R, variance_R + reg * variance_R.sum() / rows_NxD.shape[1], 1.0)
+    basis_NxR = basis_NxR * np.where(counted_R, scale_R / np.sqrt(regularised_R), 0.0)
+    rows_RxD = scale_R[:, None] * turn_RxD
+    return Basis(basis_NxR.astype(np.float32), np.int32(rank), rows_RxD.astype(np.float32))
 
 
 @functools.partial(jax.jit, static_argnames="dim")

@@ -50,7 +50,7 @@ def cknna(x_NxD: Array, y_NxE: Array, k: int = 10, *, unbiased: bool = True) -> 
 
     The public definition, without the 1e-6 it adds to the denominator; the Gram matrices are those of the rows as they
     are. Unbiased, an item is no neighbour of its own (2 <= k < N, N >= 4), else it may be (2 <= k <= N). 0 where a
-    side's own HSIC is not positive.
+    side's own HSIC is not positive. Not quite symmetric, as published: being near is not mutual.
     """
     least = 4 if unbiased else 2
     check_sides("cknna", x_NxD, y_NxE, k=k, least=least, fewest=2, itself=not unbiased)

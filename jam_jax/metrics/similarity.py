@@ -10,6 +10,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jam_jax.errors import JamError
 from jam_jax.metrics.arrays import Array
@@ -106,10 +107,10 @@ def prepare_rsa(x_NxD: Array, *, distance: str = "correlation", compare: str = "
         distance_NxN = 1 - matmul(x_NxD, x_NxD.T)
     pairs_P = _upper(distance_NxN)
     if compare == "spearman":
-        pairs_P = jax.scipy.stats.rankdata(pairs_P)
+        pairs_P = _ranks(pairs_P)
     pairs_P = pairs_P - pairs_P[0]
     pairs_P = pairs_P - pairs_P.mean()
-    upper_NxN = jnp.zeros((n, n)).at[jnp.triu_indices(n, 1)].set(pairs_P)
+    upper_NxN = jnp.zeros((n, n)).at[np.triu_indices(n, 1)].set(pairs_P)
     return _unit(upper_NxN + upper_NxN.T)
 
 
@@ -176,7 +177,13 @@ def _without_noise(difference: jax.Array, terms: jax.Array) -> jax.Array:
 
 
 def _upper(x_NxN: jax.Array) -> jax.Array:
-    return x_NxN[jnp.triu_indices(len(x_NxN), 1)]
+    return x_NxN[np.triu_indices(len(x_NxN), 1)]
+
+
+def _ranks(x_P: jax.Array) -> jax.Array:
+    """Ranks [P], ties at their mean; compiles in half the time of ``jax.scipy.stats.rankdata``, and runs as fast."""
+    sorted_P = jnp.sort(x_P)
+    return (jnp.searchsorted(sorted_P, x_P) + jnp.searchsorted(sorted_P, x_P, side="right") + 1) / 2
 
 
 def _hollow(x_NxN: jax.Array) -> jax.Array:

@@ -114,7 +114,7 @@ def _cknna(k: int) -> Statistic:
         neighbours.check_sides("cknna", x_NxD, k=k, least=4, fewest=2)
         return neighbours.prepare_cknna(unit_rows(x_NxD), k)
 
-    protocol = f"rows of unit norm, {k} nearest by inner product, unbiased HSIC"
+    protocol = f"rows of unit norm, {k} nearest by inner product, unbiased HSIC, vision first"
     return Statistic("cknna", prepare, neighbours.compare_cknna, neighbours.permute_cknna, protocol=protocol)
 
 

@@ -3,22 +3,21 @@
 import numpy as np
 
 
-def hsic_unbiased(k, l):
-    n = len(k)
-    k, l = k - np.diag(np.diag(k)), l - np.diag(np.diag(l))
-    one = np.ones(n)
-    both = np.trace(k @ l) + (one @ k @ one) * (one @ l @ one) / ((n - 1) * (n - 2)) - 2 * (one @ k @ l @ one) / (n - 2)
-    return both / (n * (n - 3))
+def hsic_unbiased(a, b):
+    n, one = len(a), np.ones(len(a))
+    a, b = a - np.diag(np.diag(a)), b - np.diag(np.diag(b))
+    totals = (one @ a @ one) * (one @ b @ one) / ((n - 1) * (n - 2))
+    return (np.trace(a @ b) + totals - 2 * (one @ a @ b @ one) / (n - 2)) / (n * (n - 3))
 
 
-def hsic_biased(k, l):
-    h = np.eye(len(k)) - 1 / len(k)
-    return np.trace(k @ h @ l @ h)
+def hsic_biased(a, b):
+    h = np.eye(len(a)) - 1 / len(a)
+    return np.trace(a @ h @ b @ h)
 
 
-def cka(k, l, unbiased):
+def cka(a, b, unbiased):
     hsic = hsic_unbiased if unbiased else hsic_biased
-    return hsic(k, l) / np.sqrt(hsic(k, k) * hsic(l, l))
+    return hsic(a, b) / np.sqrt(hsic(a, a) * hsic(b, b))
 
 
 def nearest(x, k, itself=False):
@@ -52,7 +51,7 @@ def cknna(x, y, k, unbiased):
     return masked(x, y) / np.sqrt(masked(x, x) * masked(y, y))
 
 
-def related(seed=0, n=40, d=6, e=9, noise=1.0):
+def related(seed=0, n=40, d=9, e=9, noise=1.0):
     """Two sides that share part of what they hold, as float32, off centre."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, d)) * rng.uniform(0.3, 2, d) + 0.5

@@ -9,7 +9,7 @@ from tests.metrics.public_forms import related
 
 @pytest.mark.parametrize("unbiased", [True, False])
 @pytest.mark.parametrize(("kernel", "sigma"), [("linear", None), ("rbf", 3.0)])
-@pytest.mark.parametrize("rows", [16, 8192])
+@pytest.mark.parametrize("rows", [17, pytest.param(8192, marks=pytest.mark.slow)])
 def test_cka_in_blocks_is_cka(monkeypatch, kernel, sigma, unbiased, rows):
     monkeypatch.setattr(blockwise, "_BLOCK_ROWS", rows)
     monkeypatch.setattr(blockwise, "_BLOCK_ENTRIES", 40 * rows)

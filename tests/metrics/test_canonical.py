@@ -19,7 +19,7 @@ def correlations(x, y, reg=0.0):
 
 
 def test_cca_is_that_of_scikit_learn():
-    x, y = related()
+    x, y = related(d=6)
     a, b = CCA(n_components=2, max_iter=20000, tol=1e-12).fit_transform(x.astype(np.float64), y.astype(np.float64))
     expected = np.mean([np.corrcoef(a[:, i], b[:, i])[0, 1] for i in range(2)])
     assert metrics.cca(x, y, dim=2) == pytest.approx(expected, abs=1e-4)
@@ -27,20 +27,20 @@ def test_cca_is_that_of_scikit_learn():
 
 @pytest.mark.parametrize(("dim", "reg"), [(None, 0.0), (3, 0.0), (None, 0.1), (100, 1.0)])
 def test_cca_is_that_of_the_eigenvalue_problem(dim, reg):
-    x, y = related()
+    x, y = related(d=6)
     assert metrics.cca(x, y, dim=dim, reg=reg) == pytest.approx(correlations(x, y, reg)[:dim].mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("keep", [3, 0.9, 0.99])
 def test_svcca_is_cca_of_principal_components(keep):
-    x, y = related()
+    x, y = related(d=6)
     a, b = (PCA(keep, svd_solver="full").fit_transform(side.astype(np.float64)) for side in (x, y))
     assert metrics.svcca(x, y, keep=keep) == pytest.approx(correlations(a, b).mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("swap", [False, True])
 def test_pwcca_weighs_by_what_the_first_side_carries(swap):
-    x, y = related()[::-1] if swap else related()
+    x, y = related(d=6)[::-1] if swap else related(d=6)
     a, b = (side.astype(np.float64) - side.mean(0, dtype=np.float64) for side in (x, y))
     q, r = np.linalg.qr(a)[0], np.linalg.qr(b)[0]
     turn, rho, _ = np.linalg.svd(q.T @ r, full_matrices=False)
@@ -50,7 +50,7 @@ def test_pwcca_weighs_by_what_the_first_side_carries(swap):
 
 
 def test_cca_does_not_see_invertible_maps_and_svcca_does():
-    x, y = related()
+    x, y = related(d=6)
     z = y @ np.random.default_rng(5).normal(size=(9, 9)).astype(np.float32) + 3
     assert metrics.cca(x, z) == pytest.approx(float(metrics.cca(x, y)), abs=1e-4)
     assert abs(metrics.svcca(x, z, keep=3) - metrics.svcca(x, y, keep=3)) > 1e-2
@@ -65,7 +65,7 @@ def test_fewer_items_than_dimensions():
 
 
 def test_a_rank_below_the_width_counts_as_it_is():
-    x, y = related()
+    x, y = related(d=6)
     wide = np.concatenate([x, x @ np.ones((6, 3), np.float32)], axis=1)
     assert metrics.cca(wide, y) == pytest.approx(float(metrics.cca(x, y)), abs=1e-4)
     assert metrics.svcca(wide, y, keep=100) == pytest.approx(float(metrics.cca(x, y)), abs=1e-4)
