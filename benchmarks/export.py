@@ -7,8 +7,8 @@ is a process of its own, they take turns, the least disturbed round counts. Ours
 (`jam_jax.export.activations`, runtime flax): opening pictures and counting tokens, sorting by length, the model,
 pooling, bringing the rows to the host. The peer takes batches in the order of the data, pads to the longest of each and
 pools with torch; `peer sorted` is the same with its rows sorted by length, as a careful user would write it. Compiling
-is timed apart. ``--python`` names an environment of requirements.txt and requirements-export.txt alone, as machines that
-export have it: where torch is installed, transformers imports it, which is 190 MB that ours does not need.
+is timed apart. ``--python`` names an environment of requirements.txt and requirements-export.txt alone, as machines
+that export have it: where torch is installed, transformers imports it, which is 190 MB that ours does not need.
 """
 
 import argparse

@@ -4,8 +4,8 @@
 
 Linear predictivity: a grid of all layer pairs in both directions against scikit-learn's StandardScaler, RidgeCV and
 KFold, one pair at a time; time per pair, both directions. A permutation of it: a full refit for either side. 1,000
-permutations of linear CKA against 10 recomputations from the activations. Each side is a process of its own and they
-take turns; the least disturbed round of each counts. Needs requirements-test.txt and 2 GB.
+permutations of CKA, preparation included, against 10 recomputations from the activations. Each side is a process of its
+own and they take turns; the least disturbed round of each counts. Needs requirements-test.txt and 2 GB.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import os
 import pathlib
 import platform
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -37,29 +37,12 @@ def layers(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return sides[0], sides[1]
 
 
-class Cka(NamedTuple):
-    """Linear CKA as significance takes it: the Gram matrix, the cosine of two, and their re-indexing."""
-
-    @staticmethod
-    def prepare(x_NxD: Any) -> Any:
-        x_NxD = x_NxD - x_NxD.mean(0)
-        return x_NxD @ x_NxD.T
-
-    @staticmethod
-    def compare(a_NxN: Any, b_NxN: Any) -> Any:
-        return (a_NxN * b_NxN).sum() / ((a_NxN**2).sum() * (b_NxN**2).sum()) ** 0.5
-
-    @staticmethod
-    def permute(a_NxN: Any, order_N: Any) -> Any:
-        return a_NxN[order_N[:, None], order_N[None, :]]
-
-
 def serve_ours(count: int) -> None:
     """Serves the grid of ``count`` x ``count`` layers, permutations and recomputations."""
     import jax
 
-    from jam_jax.metrics import significance
-    from jam_jax.metrics.cyclic import cyclic_grid
+    from jam_jax import metrics
+    from jam_jax.metrics import significance, statistics
     from jam_jax.metrics.predictivity import linear_predictivity, predictivity_grid
     from jam_jax.metrics.predictivity_null import predictivity_permutation
 
@@ -67,7 +50,7 @@ def serve_ours(count: int) -> None:
     check = [
         [linear_predictivity(x, y), linear_predictivity(y, x)] for x, y in zip(xs[:CHECKED], ys[:CHECKED], strict=True)
     ]
-    cka = jax.jit(lambda x, y: Cka.compare(Cka.prepare(x), Cka.prepare(y)))
+    cka = statistics.named("cka")
 
     def grid(size: int) -> None:
         predictivity_grid(xs[:size], ys[:size])
@@ -77,25 +60,15 @@ def serve_ours(count: int) -> None:
         predictivity_permutation(xs[:1], ys[:1], permutations)
         predictivity_permutation(ys[:1], xs[:1], permutations)
 
-    def free(count: int) -> None:
+    def permuted(count: int) -> None:
         for _ in range(count):
-            significance.permutation(Cka(), xs[0], ys[0], PERMUTATIONS)
-
-    def matrix(x_NxD: Any) -> Any:
-        gram_NxN = Cka.prepare(x_NxD)
-        return gram_NxN / (gram_NxN**2).sum() ** 0.5
-
-    unit = jax.jit(matrix)
-
-    def turns(count: int) -> None:
-        for _ in range(count):
-            cyclic_grid([unit(xs[0])], [unit(ys[0])], PERMUTATIONS)
+            significance.permutation(cka, xs[0], ys[0], PERMUTATIONS)
 
     def recomputed(count: int) -> None:
         for _ in range(count):
-            cka(xs[0], ys[0]).block_until_ready()
+            metrics.cka(xs[0], ys[0]).block_until_ready()
 
-    commands = {"grid": grid, "refits": refits, "turns": turns, "free": free, "recomputed": recomputed}
+    commands = {"grid": grid, "refits": refits, "permuted": permuted, "recomputed": recomputed}
     serve(commands, check=check, version=jax.__version__)
 
 
@@ -137,15 +110,14 @@ def measure(count: int, threads: int, rounds: int) -> tuple[list[dict[str, Any]]
         "grid": (ours, count),
         "pairs": (peer, 1),
         "refits": (ours, 20),
-        "turns": (ours, 3),
-        "free": (ours, 1),
+        "permuted": (ours, 3),
         "recomputed": (ours, RECOMPUTED),
     }
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, (side, repeated) in calls.items():
             times[name].append(side.time(name, repeated)["wall"])
-    best = {name: min(turns) for name, turns in times.items()}
+    best = {name: min(taken) for name, taken in times.items()}
     ours.close()
     peer.close()
     # ``Side.time`` divides by what was asked for: the side of the grid, whose pairs are the square of it.
@@ -154,8 +126,7 @@ def measure(count: int, threads: int, rounds: int) -> tuple[list[dict[str, Any]]
     rows = [
         row(f"{grid}, per pair", best["grid"] / count, best["pairs"], "s"),
         row("one permutation of linear predictivity, one pair, both directions", best["refits"], best["pairs"], "s"),
-        row(f"{cka} (turns of a circle)", best["turns"], RECOMPUTED * best["recomputed"], "s"),
-        row(f"{cka} (free)", best["free"], RECOMPUTED * best["recomputed"], "s"),
+        row(cka, best["permuted"], RECOMPUTED * best["recomputed"], "s"),
     ]
     return rows, {"scikit-learn": peer.facts["version"], "jax": ours.facts["version"], "scores": ours.facts["check"]}
 

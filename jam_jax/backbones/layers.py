@@ -78,12 +78,10 @@ def scan(block: nn.Module, layers: Params, hidden: jax.Array, *more: jax.Array, 
     return jax.tree.map(lambda head, tail: jnp.concatenate([head[None], tail]), first, rest)
 
 
-def dense(
-    tensors: Tensors, outputs: Mapping[str, int], layers: int, inputs: int, *, bias: bool = True
-) -> Params:
+def dense(tensors: Tensors, outputs: Mapping[str, int], layers: int, inputs: int, *, bias: bool = True) -> Params:
     """Linear layers of one input as a single one: {'kernel': [L, in, out], 'bias': [L, out]}.
 
-    ``outputs`` gives the width of each by name (with '{}' for the layer's number); they stand side by side in its order.
+    ``outputs`` gives the width of each by name, with '{}' for the layer's number; they stand side by side in its order.
     """
     width = sum(outputs.values())
     kernel_LxIxO = np.empty((layers, inputs, width), np.float32)  # filled in place: weights are large

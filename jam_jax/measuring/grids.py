@@ -1,15 +1,13 @@
 """One metric over all pairs of layers, each score with its null and its interval, as plain records."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from jam_jax.measuring.data import Backbone
 from jam_jax.metrics import significance
-from jam_jax.metrics.predictivity import predictivity_grid
+from jam_jax.metrics.predictivity_interval import predictivity_bootstrap
 from jam_jax.metrics.predictivity_null import predictivity_permutation
 from jam_jax.metrics.statistics import DIRECTED, STATISTICS
 
@@ -56,8 +54,8 @@ def nulls(
 ) -> Iterator[tuple[str, significance.Null, np.ndarray, np.ndarray]]:
     """(direction, null, low, high) of each direction of a metric; fields [Lx, Ly], or [Ly, Lx] where language predicts.
 
-    ``settings`` are the keys ``permutations``, ``samples``, ``predictivity_permutations``, ``predictivity_samples``,
-    ``level`` and ``seed`` of a measure config.
+    ``settings`` are the keys ``permutations``, ``predictivity_permutations``, ``samples``, ``level`` and
+    ``seed`` of a measure config.
     """
     seed, level = settings["seed"], settings["level"]
     if metric != PREDICTIVITY:
@@ -70,19 +68,7 @@ def nulls(
         return
     for direction, sources, targets in zip(DIRECTIONS, (xs, ys), (ys, xs), strict=True):
         null = predictivity_permutation(sources, targets, settings["predictivity_permutations"], seed)
-        deviation = subsampled(sources, targets, settings["predictivity_samples"], seed)
-        margin = scipy.special.ndtri(0.5 + level / 2) * deviation
-        yield direction, null, null.score - margin, null.score + margin
+        yield direction, null, *predictivity_bootstrap(sources, targets, settings["samples"], seed, level)
 
 
-def subsampled(sources: Layers, targets: Layers, samples: int, seed: int, share: float = 0.8) -> np.ndarray:
-    """Standard error [Lx, Ly] of linear predictivity over items, as ``significance.bootstrap_grid`` estimates it."""
-    items = len(sources[0])
-    size = round(share * items)
-    scores = []
-    for rows in significance.orders(samples, items, seed)[:, :size]:
-        scores.append(predictivity_grid([x[rows] for x in sources], [y[rows] for y in targets]))
-    return np.std(scores, axis=0, ddof=1) * math.sqrt(size / (items - size))
-
-
-__all__ = ["DIRECTIONS", "METRICS", "PREDICTIVITY", "directions", "nulls", "records", "subsampled"]
+__all__ = ["DIRECTIONS", "METRICS", "PREDICTIVITY", "directions", "nulls", "records"]

@@ -1,7 +1,7 @@
 """Does a statistic tell matching pairs from wrong ones? Matching, easy and hard pairs (JAM's first figure).
 
-A statistic of whole sets sees only how items lie to each other. Hard negatives move every caption by the same detail, so
-most of that structure stays, and a statistic can be as high for pictures paired with wrong captions as with their own.
+A statistic of whole sets sees only how items lie to each other. Hard negatives move every caption by a like detail, so
+most of that structure stays, and a statistic can be as high for pictures with wrong captions as with their own.
 """
 
 import math

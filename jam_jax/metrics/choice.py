@@ -112,9 +112,7 @@ def padded(lists: Sequence[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.
     return rows_MxK, mask
 
 
-def _asked(
-    texts_MxH: np.ndarray, owner_M: np.ndarray, rows_MxK: np.ndarray, mask_MxK: np.ndarray
-) -> tuple[np.ndarray, ...]:
+def _asked(texts_MxH: Any, owner_M: Any, rows_MxK: Any, mask_MxK: Any) -> tuple[np.ndarray, ...]:
     """The captions that have distractors (A of them) and the texts that occur, with all numbers counted among these."""
     asked_A = np.flatnonzero(mask_MxK.any(1))
     used = np.union1d(asked_A, rows_MxK[mask_MxK])

@@ -31,8 +31,8 @@ def write(folder: pathlib.Path, results: Mapping[str, Any]) -> None:
             {"name": name, "title": title, "uri": "data:image/svg+xml;base64," + base64.b64encode(svg).decode()}
         )
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"number": number, "way": way}
     text = environment.get_template("measured.html.jinja").render(
@@ -113,10 +113,10 @@ def every_figure(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure,
     for matrix in matrices(pairs):
         title = _titled(matrix["metric"], matrix["direction"])
         scores = np.array([[cell["score"] for cell in row] for row in matrix["cells"]])
-        names = [[f"{name} {layer}" for name, layer in matrix[side]] for side in ("rows", "columns")]
+        rows, columns = ([f"{name} {layer}" for name, layer in matrix[side]] for side in ("rows", "columns"))
         records = [{k: v for k, v in cell.items() if k != "shade"} for row in matrix["cells"] for cell in row]
         file = _file("layers", matrix["metric"], matrix["direction"])
-        yield file, title, figures.heatmap(scores, *names, title), records
+        yield file, title, figures.heatmap(scores, rows, columns, title), records
     profiles = layers_lib.profiles(pairs)
     for metric, direction in dict.fromkeys((r["metric"], r["direction"]) for r in profiles):
         chosen = [r for r in profiles if (r["metric"], r["direction"]) == (metric, direction)]
