@@ -6,10 +6,10 @@ forms here are our interpretation of that abstract**, each a known way to compar
 
 With v_i the vision and t_i the language latents of N pairs, both less their mean over the batch, and S_ij the cosines:
 
-    gram    mean over i != j of (S^V_ij - S^T_ij)^2                         the relations themselves, 0..4
-    rdm     1 - Pearson(upper(S^V), upper(S^T))                             up to scale and shift of the cosines, 0..2
-    offset  mean over p != q of (cos(dv_p, dv_q) - cos(dt_p, dt_q))^2       the parallelograms of vector arithmetic, 0..4
-    cka     1 - unbiased linear CKA                                         up to scale of the latents; may exceed 1
+    gram    mean over i != j of (S^V_ij - S^T_ij)^2                        the relations themselves, 0..4
+    rdm     1 - Pearson(upper(S^V), upper(S^T))                            up to scale and shift of the cosines, 0..2
+    offset  mean over p != q of (cos(dv_p, dv_q) - cos(dt_p, dt_q))^2      the parallelograms of vector arithmetic, 0..4
+    cka     1 - unbiased linear CKA                                        up to scale of the latents; may exceed 1
 
 Common to all functions here:
 - ``vision_NxH`` and ``language_NxG`` are float [N, H] and [N, G], row i of both from one pair, N >= 4; the widths may
