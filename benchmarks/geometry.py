@@ -159,8 +159,8 @@ def train(case: Case, seed: int) -> dict[str, Any]:
     if case.shuffled:
         place = np.concatenate([wrong, np.arange(len(wrong), len(split.vision))])
         split = split._replace(captions=split.captions[place], caption_count=split.caption_count[place])
-    epochs = -(-STEPS * BATCH // (len(allowed) // BATCH * BATCH))
-    order = np.concatenate([rng.permutation(allowed)[: len(allowed) // BATCH * BATCH] for _ in range(epochs)])
+    each = len(allowed) // BATCH * BATCH or len(allowed)  # fewer items than a batch stand in it more than once
+    order = np.concatenate([rng.permutation(allowed)[:each] for _ in range(-(-STEPS * BATCH // each))])
     order_SxB = jnp.asarray(order[: STEPS * BATCH].reshape(STEPS, BATCH), jnp.int32)
 
     current = init(state.member_key(seed, 0))

@@ -38,14 +38,12 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        *({"objective__geometry.form": form, "objective__geometry.weight": 3.0} for form in ("gram", "offset", "cka")),
-    ],
-    ids=["plain", "gram", "offset", "cka"],
-)
+def with_term(form):
+    changes = {"objective__geometry.form": form, "objective__geometry.weight": 3.0}
+    return pytest.param(changes, marks=pytest.mark.slow, id=form)
+
+
+@pytest.mark.parametrize("changes", [pytest.param({}, id="plain"), *map(with_term, ("gram", "offset", "cka"))])
 def test_eight_devices_compute_what_one_does(tmp_path, changes):
     write_data(tmp_path / "data")
     xla_flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"

@@ -16,6 +16,8 @@ from jam_jax.training import objective
 from tests.samples import small_config, write_data
 from tests.training.test_step import Problem, close, jit
 
+SLOW = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -29,7 +31,7 @@ def with_term(root, form="gram", weight=3.0, warmup=0.0, **changes):
     return Problem(root, **term, **{"objective__geometry.warmup": warmup}, **changes)
 
 
-@pytest.mark.parametrize("form", list(geometry.FORMS))
+@pytest.mark.parametrize("form", ["gram", *(pytest.param(form, marks=SLOW) for form in ("rdm", "offset", "cka"))])
 def test_the_geometry_falls(root, form):
     problem = with_term(root, form, epochs=20, objective__name="rsa", objective__reconstruction_end=None)
     states, epoch = members.stack([problem.member()]), problem.epoch(negatives=0)
@@ -42,32 +44,32 @@ def test_the_geometry_falls(root, form):
     assert history[-1]["alignment"] == pytest.approx(3 * history[-1]["geometry"], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["con", "negcon", "spread", "rsa"])
+@pytest.mark.parametrize("name", ["con", "rsa", pytest.param("negcon", marks=SLOW), pytest.param("spread", marks=SLOW)])
 def test_the_term_is_added_to_the_objective_and_reaches_vision_alone(root, name):
-    plain = Problem(root, objective__name=name, model__dropout=0.0)
-    added = with_term(root, objective__name=name, model__dropout=0.0)
-    batch, params = plain.drawn(), plain.member().params
+    problem = with_term(root, objective__name=name, model__dropout=0.0)
+    batch, params = problem.drawn(), problem.member().params
 
-    def total(params, problem, geometry_weight):
-        settings = {"alpha": jnp.asarray(0.3), "weight": jnp.asarray(0.6), "geometry_weight": geometry_weight}
-        parts = {"modules": problem.modules, "objective": problem.config["objective"]}
-        return objective.loss(params, batch, jax.random.key(0), **parts, **settings)
+    def total(params, geometry_weight, settings):
+        given = {"alpha": jnp.asarray(0.3), "weight": jnp.asarray(0.6), "geometry_weight": geometry_weight}
+        return objective.loss(
+            params, batch, jax.random.key(0), modules=problem.modules, objective=settings, **given
+        )  # fmt: skip
 
-    @jit
     def term(params):
-        z = plain.modules.vision.apply({"params": params["vision"]}, batch.vision, method="encode")
-        t = plain.modules.language.apply({"params": params["language"]}, batch.language, method="encode")
+        z = problem.modules.vision.apply({"params": params["vision"]}, batch.vision, method="encode")
+        t = problem.modules.language.apply({"params": params["language"]}, batch.language, method="encode")
         return geometry.gram(z, t)
 
-    both = jit(jax.value_and_grad(functools.partial(total, problem=added, geometry_weight=2.5), has_aux=True))
-    one = jit(jax.value_and_grad(functools.partial(total, problem=plain, geometry_weight=2.5), has_aux=True))
-    ((value, parts), gradient), ((before, without), gradient_before) = both(params), one(params)
-    assert "geometry" not in without
-    assert float(parts["geometry"]) == pytest.approx(float(term(params)), rel=1e-4)
-    assert float(value - before) == pytest.approx(2.5 * float(parts["geometry"]), rel=1e-3)
-    of_term = jax.tree.map(lambda g: 2.5 * g, jit(jax.grad(term))(params))
-    close(jax.tree.map(jnp.subtract, gradient, gradient_before), of_term, atol=1e-4)
+    settings = problem.config["objective"]
+    loss = jit(jax.value_and_grad(functools.partial(total, settings=settings), has_aux=True))
+    ((value, parts), gradient), ((before, _), gradient_before) = loss(params, 2.5), loss(params, 0.0)
+    expected, of_term = jit(jax.value_and_grad(term))(params)
+    assert float(parts["geometry"]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(value - before) == pytest.approx(2.5 * float(expected), rel=1e-3)
+    close(jax.tree.map(jnp.subtract, gradient, gradient_before), jax.tree.map(lambda g: 2.5 * g, of_term), atol=1e-4)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(of_term["language"]))
+    unused = settings | {"geometry": settings["geometry"] | {"weight": 0.0}}
+    assert "geometry" not in jax.eval_shape(functools.partial(total, settings=unused), params, 0.0)[1]
 
 
 def test_the_weight_rises_over_its_share_of_the_steps(root):
@@ -79,6 +81,7 @@ def test_the_weight_rises_over_its_share_of_the_steps(root):
         assert float(metrics["alignment"]) == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
+@SLOW
 def test_members_side_by_side_are_members_one_by_one(root):
     problem = with_term(root, "cka", objective__name="con", model__dropout=0.0)
     starts = members.stack([problem.member(m) for m in range(2)])
@@ -87,6 +90,7 @@ def test_members_side_by_side_are_members_one_by_one(root):
     assert float(apart[1]["geometry"]) == pytest.approx(float(together[1]["geometry"]), rel=1e-4)
 
 
+@SLOW
 def test_the_shipped_config_shrunk_runs_from_data_to_results(root, tmp_path):
     loaded = config.load_file("configs/rsa.py")
     kept = {"objective.negatives", "model.init"}
