@@ -1,6 +1,10 @@
 """Geometry alone, with reconstruction: relations among the images mirror those among their captions.
 
 python -m jam_jax.main --config=configs/rsa.py
+
+About 80 s of processor time, 40 s on 2 quiet cores. On the shipped split, seed 0: R@1 21.6 image to text and 19.6 text to
+image, medium 70.0, hard 88.2; regularised CCA, whose frame the latents keep, has 22.7, 20.6, 69.6 and 87.8. What the term
+does and does not do over seeds: docs/geometry.md.
 """
 
 import pathlib
