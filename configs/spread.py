@@ -35,6 +35,11 @@ def get_config() -> ConfigDict:
             "negative_kinds": (),  # empty: every kind
             "nearest": 0,  # nearest captions of the batch that join the context
             "same": "concept",  # items of one concept are not each other's negatives; "none": every item is
+            "geometry": {  # RSA: the relations among the images mirror those among their captions
+                "form": "gram",  # or "rdm", "offset", "cka"
+                "weight": 0.0,  # of the term beside the objective; 0 leaves it out
+                "warmup": 0.1,  # share of the steps in which the weight rises from 0
+            },
             "temperature": 0.07,
             "train_temperature": False,
             "reconstruction": 1.0,  # lambda

@@ -19,6 +19,7 @@ from jam_jax.config import suggest
 from jam_jax.errors import JamError
 from jam_jax.evaluation import Examination
 from jam_jax.jam import JAM
+from jam_jax.losses import geometry
 from jam_jax.models import baselines, inputs, linear, members
 from jam_jax.models.spectra import Spectra, spectra
 from jam_jax.training import checkpoints, loop, objective, start, state, step
@@ -78,6 +79,7 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
     data = config["data"]
     if "cca" in config["model"]["init"] and config["model"]["form"] != "skip":
         raise JamError("model.init 'cca' needs the linear paths of model.form 'skip'; or use model.init 'random'")
+    _check_geometry(config)
     root = sources.folder(data["root"])
     pairs = sources.open_pairs(root)
     if data["split"] == "seed":
@@ -143,7 +145,7 @@ def fit(
 
     clock = time.perf_counter()
     train_step = step.make_step(config, modules, prepared.steps)
-    negatives = 0 if config["objective"]["name"] == "con" else config["objective"]["negatives"]
+    negatives = 0 if config["objective"]["name"] in ("con", "rsa") else config["objective"]["negatives"]
     negatives = min(negatives, split.negatives.shape[1])
     epoch = step.make_epoch(
         train_step,
@@ -202,15 +204,22 @@ def device_split(prepared: Prepared) -> batches.Split:
 
 
 def make_validation(modules: objective.Modulator, prepared: Prepared, mesh: jax.sharding.Mesh):
-    """params -> recalls on the validation gallery as floats; one compiled program."""
+    """params -> recalls on the validation gallery as floats; one compiled program.
+
+    'score' decides which epoch is kept: the mean recall; for 'rsa', which does not turn the sides into one frame, the
+    Pearson correlation between the cosines among the images and those among their first captions.
+    """
     exam = prepared.exams["validation"]
+    first = exam.texts[np.unique(exam.gallery_owner, return_index=True)[1]]
+    by_geometry = prepared.config["objective"]["name"] == "rsa"
     x, y = parallel.replicate((prepared.x["validation"], prepared.y["validation"]), mesh)
 
     @jax.jit
     def measured(params: Any, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
         images = members.unit(members.encode(modules.vision, params["vision"], x))
         texts = members.unit(members.encode(modules.language, params["language"], y))
-        return evaluation.recalls(exam, images, texts)
+        found = evaluation.recalls(exam, images, texts)
+        return found | {"score": 1 - geometry.rdm(images[exam.gallery], texts[first])} if by_geometry else found
 
     return lambda params: {name: float(value) for name, value in jax.device_get(measured(params, x, y)).items()}
 
@@ -245,6 +254,16 @@ def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
         )  # fmt: skip
     closed_form = baselines.cca if name == "cca" else baselines.ridge
     return closed_form(*arguments, **chosen, shared=prepared.spectra)
+
+
+def _check_geometry(config: Mapping[str, Any]) -> None:
+    weight, batch = config["objective"]["geometry"]["weight"], config["train"]["batch"]
+    if config["objective"]["name"] == "rsa" and not weight:
+        raise JamError("objective.geometry.weight is 0, but objective.name 'rsa' has no other term; use 1 or more")
+    if weight and batch < geometry.LEAST:
+        raise JamError(
+            f"train.batch is {batch}; objective.geometry compares pairs of items, so use {geometry.LEAST} or more"
+        )
 
 
 def _check_kinds(wanted: tuple[str, ...], known: Any, key: str) -> None:

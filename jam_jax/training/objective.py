@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jam_jax.activations.batches import Batch
-from jam_jax.losses import contrastive, reconstruction
+from jam_jax.losses import contrastive, geometry, reconstruction
 from jam_jax.models.autoencoder import Autoencoder
 
 
@@ -33,10 +33,13 @@ def loss(
     objective: Mapping[str, Any],
     alpha: jax.Array,
     weight: jax.Array,
+    geometry_weight: jax.Array | float = 0.0,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Alignment + weight * 1/2 (MSE of both reconstructions), and its parts.
 
-    Negatives are encoded together with the captions and not reconstructed. ``weight`` is lambda, ``alpha`` Spread's.
+    Alignment is the contrastive objective, if the config names one, plus ``geometry_weight`` times the geometry term,
+    if the config gives it a weight at all. Negatives are encoded together with the captions and not reconstructed.
+    ``weight`` is lambda, ``alpha`` Spread's.
     """
     vision_key, language_key, vision_out_key, language_out_key = jax.random.split(key, 4)
     count, negatives = batch.mask.shape
@@ -47,8 +50,10 @@ def loss(
     vision_hat = _apply(modules.vision, params["vision"], "decode", z_vision, vision_out_key)
     language_hat = _apply(modules.language, params["language"], "decode", z_language, language_out_key)
 
-    scale = jnp.exp(params["log_scale"])
-    if objective["name"] == "con":
+    scale, parts = jnp.exp(params["log_scale"]), {}
+    if objective["name"] == "rsa":
+        aligned = jnp.zeros(())
+    elif objective["name"] == "con":
         aligned = contrastive.con(z_vision, z_language, scale=scale, same=batch.same)
     else:
         members = {"mask": batch.mask, "same": batch.same, "same_negatives": batch.same_negatives}
@@ -60,10 +65,13 @@ def loss(
             aligned = contrastive.spread(
                 z_vision, z_language, z_negatives, scale=scale, alpha=alpha, context=context, **members
             )
+    if objective["geometry"]["weight"]:
+        parts["geometry"] = geometry.FORMS[objective["geometry"]["form"]](z_vision, z_language)
+        aligned = aligned + geometry_weight * parts["geometry"]
     vision_mse = reconstruction.mse(batch.vision, vision_hat)
     language_mse = reconstruction.mse(batch.language, language_hat)
     total = reconstruction.total(aligned, vision_mse, language_mse, weight=weight)
-    parts = {"loss": total, "alignment": aligned, "reconstruction": (vision_mse + language_mse) / 2}
+    parts |= {"loss": total, "alignment": aligned, "reconstruction": (vision_mse + language_mse) / 2}
     return total, parts
 
 

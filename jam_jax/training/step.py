@@ -32,13 +32,15 @@ def make_step(config: Mapping[str, Any], modules: objective.Modulator, steps: in
     settings = config["objective"]
     alpha_of = schedules.linear(settings["alpha"], settings["alpha_end"], steps)
     weight_of = schedules.linear(settings["reconstruction"], settings["reconstruction_end"], steps)
+    geometry_of = schedules.warm_up(settings["geometry"]["weight"], steps, share=settings["geometry"]["warmup"])
     rate_of = schedules.learning_rate(config["train"]["learning_rate"], steps, warmup=config["train"]["warmup"])
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         alpha, weight = alpha_of(state.step), weight_of(state.step)
         gradient, metrics = jax.grad(objective.loss, has_aux=True)(
-            state.params, batch, key, modules=modules, objective=settings, alpha=alpha, weight=weight
-        )
+            state.params, batch, key, modules=modules, objective=settings, alpha=alpha, weight=weight,
+            geometry_weight=geometry_of(state.step),
+        )  # fmt: skip
         updates, opt_state = update(gradient, state.opt_state, state.params)
         metrics |= {
             "alpha": alpha,

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.samples import write_data
 
 PROGRAM = """
@@ -16,7 +18,7 @@ from jam_jax.models import members
 from jam_jax.training import step
 from tests.training.test_step import Problem
 
-problem = Problem(pathlib.Path(sys.argv[1]), model__dropout=0.1)
+problem = Problem(pathlib.Path(sys.argv[1]), model__dropout=0.1, **json.loads(sys.argv[2]))
 ends = []
 for devices in (jax.devices()[:1], jax.devices()):
     mesh = jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
@@ -36,13 +38,19 @@ print(json.dumps({
 """
 
 
-def test_eight_devices_compute_what_one_does(tmp_path):
+def with_term(form):
+    changes = {"objective__geometry.form": form, "objective__geometry.weight": 3.0}
+    return pytest.param(changes, marks=pytest.mark.slow, id=form)
+
+
+@pytest.mark.parametrize("changes", [pytest.param({}, id="plain"), *map(with_term, ("gram", "offset", "cka"))])
+def test_eight_devices_compute_what_one_does(tmp_path, changes):
     write_data(tmp_path / "data")
     xla_flags = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
     environment = os.environ | {"XLA_FLAGS": xla_flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path / "data")], env=environment, capture_output=True, text=True,
-        timeout=600, check=False,
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "data"), json.dumps(changes)], env=environment,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -29,6 +29,15 @@ def test_alpha_and_lambda_go_in_a_line(start, end):
     assert float(value(jnp.asarray(60))) == pytest.approx(end)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.25, 1.0])
+def test_the_weight_of_the_geometry_warms_up(share):
+    value = jax.jit(schedules.warm_up(30.0, 40, share=share))
+    rising = round(share * 40)
+    for step in (0, 1, 5, 10, 39, 40, 60):
+        expected = 30.0 * min(1.0, step / rising) if rising else 30.0
+        assert float(value(jnp.asarray(step))) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("end", [None, 0.5])
 def test_without_an_end_nothing_changes(end):
     value = schedules.linear(0.5, end, 40)
