@@ -78,7 +78,6 @@ def measure(config: Mapping[str, Any], workdir: str) -> dict[str, Any]:
         clock = time.perf_counter()
         timed("manipulations", manipulated.measure(settings, root), clock)
     results["timing"]["total_s"] = time.perf_counter() - began
-    folder.mkdir(parents=True, exist_ok=True)
     measured.write(folder, results)
     (folder / "config.json").write_text(config_lib.to_json(settings))
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -89,18 +88,18 @@ def _check(folder: pathlib.Path, settings: Mapping[str, Any]) -> None:
     """Raises JamError unless the folder is new, empty, or holds results of this very config."""
     file = folder / "config.json"
     try:
-        if folder.exists() and not folder.is_dir():
-            raise JamError(f"{folder}: is a file; choose another --workdir")
-        if file.exists():
-            if json.loads(file.read_text()) != json.loads(config_lib.to_json(settings)):
-                raise JamError(f"{folder}: holds results of another config; choose another --workdir")
-        elif folder.exists() and any(folder.iterdir()):
-            raise JamError(f"{folder}: is not empty and holds no results; choose another --workdir")
-        folder.mkdir(parents=True, exist_ok=True)
+        written = json.loads(file.read_text()) if file.exists() else None
+        occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if not occupied:
+            folder.mkdir(parents=True, exist_ok=True)
     except ValueError as error:
         raise JamError(f"{file}: is damaged; delete the folder or choose another --workdir") from error
     except OSError as error:
         raise JamError(f"{folder}: cannot be written ({error.strerror}); choose another --workdir") from error
+    if written is None and occupied:
+        raise JamError(f"{folder}: is not empty and holds no results; choose another --workdir")
+    if written is not None and written != json.loads(config_lib.to_json(settings)):
+        raise JamError(f"{folder}: holds results of another config; choose another --workdir")
 
 
 def _command(config: dict[str, Any], workdir: str) -> int:

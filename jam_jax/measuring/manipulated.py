@@ -24,7 +24,9 @@ def measure(settings: Mapping[str, Any], root: epath.Path) -> list[dict[str, Any
     {manipulation, side, vision, language, vision_layer, language_layer, metric, direction, items, original, score,
     change, low, high}: the interval is that of the change, both measured on the same subsamples of items.
     """
-    folders = {name: root / name for name in (settings["original"], *settings["pictures"], *settings["captions"])}
+    folders = {
+        name: root / name for name in (settings["original"], *settings["pictures"], *settings["manipulated_captions"])
+    }
     original = folders.pop(settings["original"])
     pairs = sources.open_pairs(original)
     items, captions = data_lib.matched(pairs, settings["data"]["captions"])
