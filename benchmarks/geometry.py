@@ -4,7 +4,7 @@
 
 Small autoencoders (one member from a random start) on the embedded emoji; every seed deals the concepts anew. Structure
 is measured on gallery items that were not trained on, one caption each. The parameters kept are those that validation
-liked best. Each finished run is in the JSON at once; the same command goes on with what is missing. About 10 minutes of
+liked best. Each finished run is in the JSON at once; the same command goes on with what is missing. Less than 15 minutes of
 one core. The text around the numbers is docs/geometry.md.
 """
 
@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
-from structure import NAMES, measures, rotation, rows_of_unit_length  # noqa: E402
+from structure import NAMES, layers, measures, rotation, rows_of_unit_length  # noqa: E402
 
 from jam_jax import config as config_lib  # noqa: E402
 from jam_jax import evaluation, main, run  # noqa: E402
-from jam_jax.activations import batches, sources  # noqa: E402
+from jam_jax.activations import batches  # noqa: E402
 from jam_jax.training import objective, state, step  # noqa: E402
 
 STEPS, EVERY, BATCH = 240, 12, 64
@@ -34,10 +34,6 @@ FRACTIONS = (0.05, 0.1, 0.25, 0.5)
 WEIGHTS = (3.0, 30.0, 300.0)  # of gram beside Con
 OTHERS = {"rdm": 3.0, "offset": 30.0, "cka": 3.0}  # as strong at the start as gram with 30: their values are larger
 CURVE = (*NAMES, *(f"frozen_{name}" for name in NAMES), "recall")  # after the step number
-LAYERS = {
-    "vision": {"efficientnet_lite0": (8, 11, 13, 16, 17), "vit_s14": (8, 10, 11, 12)},
-    "language": {"mpnet": (11, 12), "minilm": (5, 6), "smollm2": (8, 15, 22, 30)},
-}
 SMALL = {
     "data.split": "seed",
     "data.vision_layer": (13, 16, 17),
@@ -214,33 +210,6 @@ def examine(params: Any, dealt: Dealt) -> dict[str, float]:
     found |= {name: choices[name] for name in ("medium", "hard")}
     found |= {kind: choices["hard_by_kind"].get(kind, float("nan")) for kind in ("skin", "gender")}
     return {name: round(float(value), 4) for name, value in found.items()}
-
-
-def layers(parts: int = 5) -> list[dict[str, Any]]:
-    """Structure shared by every pair of stored layers of the frozen models, on disjoint parts of the gallery."""
-    root = sources.folder("emoji")
-    pairs = sources.open_pairs(root)
-    gallery = np.random.default_rng(0).permutation(np.flatnonzero(pairs.gallery))
-    first = np.unique(pairs.caption_items, return_index=True)[1]
-    read: dict[str, dict[tuple[str, int], np.ndarray]] = {}
-    for side, models in LAYERS.items():
-        rows = gallery if side == "vision" else first[gallery]
-        read[side] = {}
-        for name, numbers in models.items():
-            for number in numbers:
-                values = sources.load(root, name, (number,), side, pairs).values[rows]
-                read[side][name, number] = (values - values.mean(0)) / np.maximum(values.std(0), 1e-6)
-    found = []
-    chunks = np.array_split(np.arange(len(gallery)), parts)
-    for (vision, v_layer), x in read["vision"].items():
-        for (language, l_layer), y in read["language"].items():
-            each = [measures(x[chunk], y[chunk]) for chunk in chunks]
-            null = [measures(x[chunk], y[np.roll(chunk, 1)]) for chunk in chunks]
-            named = {"vision": vision, "vision_layer": v_layer, "language": language, "language_layer": l_layer}
-            values = {name: [round(one[name], 4) for one in each] for name in NAMES}
-            chance = {name: round(float(np.mean([one[name] for one in null])), 4) for name in NAMES}
-            found.append(named | values | {"wrong_pairs": chance})
-    return found
 
 
 def beside_con() -> list[Case]:
