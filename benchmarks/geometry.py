@@ -4,8 +4,8 @@
 
 Small autoencoders (one member from a random start) on the embedded emoji; every seed deals the concepts anew. Structure
 is measured on gallery items that were not trained on, one caption each. The parameters kept are those that validation
-liked best. Each finished run is in the JSON at once; the same command goes on with what is missing. Less than 15 minutes of
-one core. The text around the numbers is docs/geometry.md.
+liked best. Each finished run is in the JSON at once; the same command goes on with what is missing. About 10
+minutes of one busy core. The text around the numbers is docs/geometry.md.
 """
 
 import argparse
