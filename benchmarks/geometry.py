@@ -4,8 +4,8 @@
 
 Small autoencoders (one member from a random start) on the embedded emoji; every seed deals the concepts anew. Structure
 is measured on gallery items that were not trained on, one caption each. The parameters kept are those that validation
-liked best. Each finished run is in the JSON at once; the same command goes on with what is missing. About 15 minutes of
-one core. The text around the numbers is docs/geometry.md.
+liked best. Each finished run is in the JSON at once; the same command goes on with what is missing. About 10
+minutes of one busy core. The text around the numbers is docs/geometry.md.
 """
 
 import argparse
@@ -22,22 +22,18 @@ import jax.numpy as jnp
 import numpy as np
 
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1])]
-from structure import NAMES, measures, rotation, rows_of_unit_length  # noqa: E402
+from structure import NAMES, layers, measures, rotation, rows_of_unit_length  # noqa: E402
 
 from jam_jax import config as config_lib  # noqa: E402
 from jam_jax import evaluation, main, run  # noqa: E402
-from jam_jax.activations import batches, sources  # noqa: E402
+from jam_jax.activations import batches  # noqa: E402
 from jam_jax.training import objective, state, step  # noqa: E402
 
 STEPS, EVERY, BATCH = 240, 12, 64
 FRACTIONS = (0.05, 0.1, 0.25, 0.5)
-WEIGHTS = (3.0, 30.0, 300.0)  # of gram beside Con; validation chooses
+WEIGHTS = (3.0, 30.0, 300.0)  # of gram beside Con
 OTHERS = {"rdm": 3.0, "offset": 30.0, "cka": 3.0}  # as strong at the start as gram with 30: their values are larger
 CURVE = (*NAMES, *(f"frozen_{name}" for name in NAMES), "recall")  # after the step number
-LAYERS = {
-    "vision": {"efficientnet_lite0": (8, 11, 13, 16, 17), "vit_s14": (8, 10, 11, 12)},
-    "language": {"mpnet": (11, 12), "minilm": (5, 6), "smollm2": (8, 15, 22, 30)},
-}
 SMALL = {
     "data.split": "seed",
     "data.vision_layer": (13, 16, 17),
@@ -216,41 +212,29 @@ def examine(params: Any, dealt: Dealt) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def layers(parts: int = 5) -> list[dict[str, Any]]:
-    """Structure shared by every pair of stored layers of the frozen models, on disjoint parts of the gallery."""
-    root = sources.folder("emoji")
-    pairs = sources.open_pairs(root)
-    gallery = np.random.default_rng(0).permutation(np.flatnonzero(pairs.gallery))
-    first = np.unique(pairs.caption_items, return_index=True)[1]
-    read: dict[str, dict[tuple[str, int], np.ndarray]] = {}
-    for side, models in LAYERS.items():
-        rows = gallery if side == "vision" else first[gallery]
-        read[side] = {}
-        for name, numbers in models.items():
-            for number in numbers:
-                values = sources.load(root, name, (number,), side, pairs).values[rows]
-                read[side][name, number] = (values - values.mean(0)) / np.maximum(values.std(0), 1e-6)
-    found = []
-    chunks = np.array_split(np.arange(len(gallery)), parts)
-    for (vision, v_layer), x in read["vision"].items():
-        for (language, l_layer), y in read["language"].items():
-            each = [measures(x[chunk], y[chunk]) for chunk in chunks]
-            null = [measures(x[chunk], y[np.roll(chunk, 1)]) for chunk in chunks]
-            named = {"vision": vision, "vision_layer": v_layer, "language": language, "language_layer": l_layer}
-            values = {name: [round(one[name], 4) for one in each] for name in NAMES}
-            chance = {name: round(float(np.mean([one[name] for one in null])), 4) for name in NAMES}
-            found.append(named | values | {"wrong_pairs": chance})
-    return found
+def beside_con() -> list[Case]:
+    """Every term beside Con; the validation split chooses among them."""
+    return [*(Case("con", "gram", weight) for weight in WEIGHTS), *(Case("con", *other) for other in OTHERS.items())]
 
 
-def cases(chosen: float) -> list[Case]:
-    """Everything after the choice of the weight."""
-    beside = [Case("con", form, weight) for form, weight in OTHERS.items()]
-    alone = [Case("rsa", form, weight) for form, weight in {"gram": 30.0, **OTHERS}.items()]
-    kinds = [Case("con"), Case("con", "gram", chosen), Case("rsa", "gram", 30.0)]
+def alone() -> list[Case]:
+    """Every form by itself."""
+    return [Case("rsa", form, weight) for form, weight in {"gram": 30.0, **OTHERS}.items()]
+
+
+def choose(runs: list[dict[str, Any]]) -> Case:
+    """The term with the highest mutual kNN at the end of training on validation: no form trains on that."""
+    place = 1 + CURVE.index("mutual_knn")
+    ends = {case: [one["curve"][-1][place] for one in runs if one["case"] == case.label] for case in beside_con()}
+    return max(ends, key=lambda case: float(np.mean(ends[case])))
+
+
+def after(chosen: Case) -> list[Case]:
+    """What is run with the chosen term: Spread, shuffled captions, shares of the training concepts."""
+    kinds = [Case("con"), chosen, chosen._replace(name="rsa")]
     fractions = [kind._replace(fraction=fraction) for fraction in FRACTIONS for kind in kinds]
     shuffled = [kind._replace(shuffled=True) for kind in kinds]
-    return [Case("spread"), Case("spread", "gram", chosen), *alone, *beside, *shuffled, *fractions]
+    return [chosen._replace(name="spread"), *kinds, *shuffled, *fractions]
 
 
 def main_() -> None:
@@ -275,16 +259,10 @@ def main_() -> None:
                     write(content, arguments.json)
                     print(f"{case.label}, seed {seed} ({time.perf_counter() - began:.1f} s)", flush=True)
 
-    weighed = [Case("con", "gram", weight) for weight in WEIGHTS]
-    finish([Case("con"), *weighed])
-    liked = {
-        case.weight: np.mean(
-            [max(row[-1] for row in one["curve"]) for one in content["runs"] if one["case"] == case.label]
-        )
-        for case in weighed
-    }
-    content["chosen_weight"] = max(liked, key=lambda weight: liked[weight])
-    finish(cases(content["chosen_weight"]))
+    finish([Case("con"), Case("spread"), *beside_con(), *alone()])
+    chosen = choose(content["runs"])
+    content["chosen"] = {"form": chosen.form, "weight": chosen.weight}
+    finish(after(chosen))
     write(content, arguments.json)
 
 

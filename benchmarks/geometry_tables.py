@@ -112,8 +112,8 @@ def layers(content: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Prints the tables as Markdown."""
     content = json.loads(pathlib.Path(sys.argv[1]).read_text())
-    runs, gram = by_case(content), f"con + {content['chosen_weight']:g} gram"
-    spread = f"spread + {content['chosen_weight']:g} gram"
+    runs, term = by_case(content), f" + {content['chosen']['weight']:g} {content['chosen']['form']}"
+    con, spread, alone = "con" + term, "spread" + term, "rsa" + term
     whole = [case for case in runs if "%" not in case and "shuffled" not in case]
     beside = [case for case in whole if case.startswith("con +")]
     parts = [
@@ -126,9 +126,9 @@ def main() -> None:
         ("Steps on validation", speed(content, runs, whole)),
         (
             "Shares of the training concepts",
-            scores(runs, [k + s for s in SHARES for k in ("con", gram, "rsa + 30 gram")]),
+            scores(runs, [k + s for s in SHARES for k in ("con", con, alone)]),
         ),
-        ("The term at each share", differences(runs, [(gram + share, "con" + share) for share in SHARES])),
+        ("The term at each share", differences(runs, [(con + share, "con" + share) for share in SHARES])),
         ("Frozen layers, mean of five parts (wrong pairs)", layers(content)),
     ]
     for title, lines in parts:

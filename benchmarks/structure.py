@@ -1,8 +1,19 @@
 """What benchmarks/geometry.py measures on held-out items: how alike two sets of vectors are in structure, in NumPy."""
 
+import pathlib
+import sys
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from jam_jax.activations import sources  # noqa: E402
+
+LAYERS = {
+    "vision": {"efficientnet_lite0": (8, 11, 13, 16, 17), "vit_s14": (8, 10, 11, 12)},
+    "language": {"mpnet": (11, 12), "minilm": (5, 6), "smollm2": (8, 15, 22, 30)},
+}
 NEIGHBOURS = 10
 NAMES = ("rsa", "cka", "mutual_knn")
 
@@ -51,6 +62,33 @@ def paired(gaps_S: np.ndarray) -> tuple[float, float]:
     """Mean of differences over seeds and half the width of its 95 % t interval."""
     half = stats.t.ppf(0.975, len(gaps_S) - 1) * gaps_S.std(ddof=1) / np.sqrt(len(gaps_S))
     return float(gaps_S.mean()), float(half)
+
+
+def layers(parts: int = 5) -> list[dict[str, Any]]:
+    """Structure shared by every pair of stored layers of the frozen models, on disjoint parts of the gallery."""
+    root = sources.folder("emoji")
+    pairs = sources.open_pairs(root)
+    gallery = np.random.default_rng(0).permutation(np.flatnonzero(pairs.gallery))
+    first = np.unique(pairs.caption_items, return_index=True)[1]
+    read: dict[str, dict[tuple[str, int], np.ndarray]] = {}
+    for side, models in LAYERS.items():
+        rows = gallery if side == "vision" else first[gallery]
+        read[side] = {}
+        for name, numbers in models.items():
+            for number in numbers:
+                values = sources.load(root, name, (number,), side, pairs).values[rows]
+                read[side][name, number] = (values - values.mean(0)) / np.maximum(values.std(0), 1e-6)
+    found = []
+    chunks = np.array_split(np.arange(len(gallery)), parts)
+    for (vision, v_layer), x in read["vision"].items():
+        for (language, l_layer), y in read["language"].items():
+            each = [measures(x[chunk], y[chunk]) for chunk in chunks]
+            null = [measures(x[chunk], y[np.roll(chunk, 1)]) for chunk in chunks]
+            named = {"vision": vision, "vision_layer": v_layer, "language": language, "language_layer": l_layer}
+            values = {name: [round(one[name], 4) for one in each] for name in NAMES}
+            chance = {name: round(float(np.mean([one[name] for one in null])), 4) for name in NAMES}
+            found.append(named | values | {"wrong_pairs": chance})
+    return found
 
 
 def _hsic(k_NxN: np.ndarray, l_NxN: np.ndarray) -> float:

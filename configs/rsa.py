@@ -2,9 +2,9 @@
 
 python -m jam_jax.main --config=configs/rsa.py
 
-About 80 s of processor time, 40 s on 2 quiet cores. On the shipped split, seed 0: R@1 21.6 image to text and 19.6 text to
-image, medium 70.0, hard 88.2; regularised CCA, whose frame the latents keep, has 22.7, 20.6, 69.6 and 87.8. What the term
-does and does not do over seeds: docs/geometry.md.
+79 s of processor time and 4 minutes on 2 busy cores. On the shipped split, seed 0: R@1 21.6 image to text and 19.6 text
+to image, medium 70.0, hard 88.2; regularised CCA, whose frame the latents keep, has 22.7, 20.6, 69.6 and 87.8. What the
+term does and does not do over seeds: docs/geometry.md.
 """
 
 import pathlib
