@@ -3,16 +3,16 @@
     bash launch/manipulations.sh                                               # makes everything that is read here
     python -m jam_jax.measure --config=configs/measure/manipulations.py
 
-Reads data/manipulated/<manipulation>/pairs.parquet and data/manipulated/<manipulation>/<backbone>, stores of all layers:
+Reads data/manipulated/<manipulation>/pairs.parquet and, beside it, <backbone>/, stores of all layers:
 
 - original/ has stores of every backbone of both sides;
 - each of ``pictures`` has stores of the vision backbones, to be paired with the captions of original/;
 - each of ``manipulated_captions`` has stores of the language backbones, to be paired with the pictures of original/.
 
 Rows have the same ids in the same order in all of them, so a change is measured on the same items, folds and captions.
-``data.within`` is the folder whose photographs.json says which scenes share a photograph: activations are taken less the
-mean of those (jam_jax.datasets.scenes.within). Without it ('') 21 photographs, named by the captions of kind "scene",
-are most of what models agree on. docs/manipulations.md says what each manipulation does.
+``data.within`` is the folder whose photographs.json says which scenes share a photograph: activations are taken less
+the mean of those (jam_jax.datasets.scenes.within). Without it ('') 21 photographs, named by the captions of kind
+"scene", are most of what models agree on. docs/manipulations.md says what each manipulation does.
 """
 
 import pathlib

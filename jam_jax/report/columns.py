@@ -13,7 +13,7 @@ NAMES = {
     "raw": "Raw cosine",
     "chance": "Chance",
 }
-OBJECTIVES = {"con": "Con", "negcon": "NegCon", "spread": "Spread"}
+OBJECTIVES = {"con": "Con", "negcon": "NegCon", "spread": "Spread", "rsa": "RSA"}
 
 
 @dataclass(frozen=True)

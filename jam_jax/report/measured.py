@@ -18,6 +18,7 @@ from jam_jax.report import figures
 from jam_jax.report.page import sections
 
 Record = Mapping[str, Any]
+_WIDTH = 140  # a table cut off says nothing; a terminal that is narrower wraps
 _ARROWS = {"symmetric": "", "vision_to_language": "vision → language", "language_to_vision": "language → vision"}
 
 
@@ -72,7 +73,7 @@ def show(results: Mapping[str, Any]) -> None:
         table.add_column(column, no_wrap=True)
     for row in cells:
         table.add_row(*(cell.replace("→", "->").replace("−", "-") for cell in row))
-    Console(width=max(100, Console().width)).print(table)
+    Console(width=max(_WIDTH, Console().width)).print(table)
 
 
 def number(value: float | None) -> str:
