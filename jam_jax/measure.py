@@ -36,7 +36,6 @@ SCHEMA = {
     "permutations": Field(int, low=1),
     "samples": Field(int, low=2),
     "predictivity_permutations": Field(int, low=1),
-    "predictivity_samples": Field(int, low=2),
     "level": Field(float, low=0.5, high=0.999),
     "original": Field(str),
     "pictures": Field(str, many=True),

@@ -14,7 +14,7 @@ from tests.samples import flags, write_data
 
 SMALL = {
     "data.vision": ("eye",), "data.language": ("words",), "data.captions": ("name",), "permutations": 30, "samples": 5,
-    "predictivity_permutations": 3, "predictivity_samples": 3,
+    "predictivity_permutations": 3,
     "metrics": ("linear_predictivity", "cka", "mutual_knn", "cycle_knn"),
 }  # fmt: skip
 

@@ -27,10 +27,9 @@ def get_config() -> ConfigDict:
         },
         "metrics": ("linear_predictivity", "cka", "mutual_knn", "cknna"),
         "permutations": 1000,
-        "samples": 50,  # subsamples of items for an interval
-        # Each permutation of linear predictivity is a full fit: hundreds of times the price of the others.
+        "samples": 50,  # resamplings of the items for an interval
+        # Each permutation of linear predictivity is a full fit: thousands of times the price of the others.
         "predictivity_permutations": 19,
-        "predictivity_samples": 5,
         "level": 0.95,
         "original": "original",  # folders of the manipulations study
         "pictures": (),

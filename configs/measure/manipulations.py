@@ -35,7 +35,6 @@ def get_config() -> ConfigDict:
     config.data.captions = ("scene",)  # these name thing and background; "name" and "tags" the thing alone
     config.data.within = "data/scenes"
     config.metrics = ("linear_predictivity", "mutual_knn", "cka")
-    config.predictivity_samples = 30
     config.pictures = (
         "grayscale", "rotation", "blur", "texture_shuffle", "foreground_removed", "elsewhere_removed",
         "only_foreground", "only_background",

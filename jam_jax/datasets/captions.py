@@ -17,6 +17,7 @@ from typing import Any
 
 from jam_jax.datasets import gather, negatives
 from jam_jax.datasets.gather import Gathered, Item, Skipped
+from jam_jax.datasets.splits import deal
 from jam_jax.errors import JamError
 
 VALIDATION = 0.05  # of COCO's training pictures, whose own validation set is the test split here
@@ -47,7 +48,7 @@ def coco(
             raise JamError(f"{folder}: no such folder, but {file.name} is there; get its pictures or remove that file")
         read = _coco_part(file, folder, skipped)
         if len(files) > 1:
-            held_out = gather.deal([item.id for item in read], seed=seed, fractions=(1 - VALIDATION, VALIDATION, 0))
+            held_out = deal([item.id for item in read], seed=seed, fractions=(1 - VALIDATION, VALIDATION, 0))
             for item in read:
                 item.split = held_out[item.id] if part.startswith("train") else "test"
         items.extend(read)

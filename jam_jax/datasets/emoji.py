@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jam_jax.activations.pairs import SPLITS, Pairs
+from jam_jax.activations.pairs import Pairs
 from jam_jax.datasets.concepts import Name, contradiction, parse
+from jam_jax.datasets.splits import deal_within
 from jam_jax.errors import JamError
 
 FLAGS = 9  # emojibase's group of flags, which no picture set here draws alike
-FRACTIONS = (0.7, 0.1, 0.2)
 NEIGHBOURS = 16
 TONES = (1, 3, 5)  # light, medium and dark in emojibase: tones that a picture tells apart
 
@@ -73,7 +73,8 @@ def pairs(folder: pathlib.Path, *, variants: int = 800, seed: int = 0) -> Pairs:
     """The pairs of the emoji data set: two captions an item, hard negatives by detail, splits by concept."""
     emoji = read(folder, variants=variants)
     concepts = [item.name.concept for item in emoji]
-    split_of = _splits(emoji, seed)
+    # Dealt within every emojibase group, so that each split has its share of every group.
+    split_of = deal_within({item.name.concept: item.group for item in reversed(emoji)}, seed=seed)
     gallery, seen = [], set()
     for item in emoji:
         gallery.append(item.name.concept not in seen)
@@ -116,20 +117,6 @@ def _variants(entries: list[dict[str, Any]], drawn: set[str], count: int) -> set
     light, medium, dark = by_tone.values()
     ends = [variant for both in itertools.zip_longest(light, dark) for variant in both if variant]
     return set([*ends, *medium][:count])
-
-
-def _splits(emoji: list[Emoji], seed: int) -> dict[str, str]:
-    """Concepts dealt 70/10/20 within every emojibase group, so that each split has its share of every group."""
-    group_of = {item.name.concept: item.group for item in reversed(emoji)}
-    members: dict[int, list[str]] = defaultdict(list)
-    for concept, group in group_of.items():
-        members[group].append(concept)
-    split_of = {}
-    for concepts in members.values():
-        ordered = sorted(concepts, key=lambda concept: _hash(f"{seed}:{concept}"))
-        ends = np.rint(np.cumsum(FRACTIONS) * len(ordered))
-        split_of.update({c: SPLITS[int(np.searchsorted(ends, place, "right"))] for place, c in enumerate(ordered)})
-    return split_of
 
 
 def _negatives(emoji: list[Emoji]) -> list[list[tuple[int, str]]]:

@@ -1,7 +1,6 @@
 """From pictures with captions of any source to a data folder: pairs.parquet, pictures, what was left out and why."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -13,10 +12,9 @@ import numpy as np
 
 from jam_jax.activations.pairs import NO_ITEM, SPLITS, Pairs
 from jam_jax.datasets.negatives import attach, same
+from jam_jax.datasets.splits import deal
 from jam_jax.datasets.usable import LONGEST, ON_BAD, PICTURES, caption_problem
 from jam_jax.errors import JamError
-
-FRACTIONS = (0.7, 0.1, 0.2)
 
 
 @dataclasses.dataclass
@@ -116,13 +114,6 @@ def gather(items: Iterable[Item], skipped: Skipped, *, seed: int = 0) -> Gathere
     return Gathered(attach(pairs, made), [item for item, _ in kept], skipped)
 
 
-def deal(names: Iterable[str], *, seed: int, fractions: Sequence[float] = FRACTIONS) -> dict[str, str]:
-    """A split for each name, in the wanted fractions, by the order of a hash of seed and name."""
-    ordered = sorted(set(names), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
-    ends = np.rint(np.cumsum(fractions) * len(ordered))
-    return {name: SPLITS[int(np.searchsorted(ends, place, "right"))] for place, name in enumerate(ordered)}
-
-
 def write(folder: pathlib.Path, gathered: Gathered, *, view: str = "all") -> None:
     """Writes pairs.parquet, skipped.json and pictures/<view>/<item id>.<ext>, which are hard links where possible.
 
@@ -202,6 +193,6 @@ def _holds(file: pathlib.Path, picture: pathlib.Path | Callable[[], bytes]) -> b
 
 
 __all__ = [
-    "FRACTIONS", "LONGEST", "ON_BAD", "PICTURES", "Gathered", "Item", "Skipped", "caption_problem", "deal", "gather",
+    "LONGEST", "ON_BAD", "PICTURES", "Gathered", "Item", "Skipped", "caption_problem", "gather",
     "picture_problem", "summary", "write",
 ]  # fmt: skip

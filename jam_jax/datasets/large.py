@@ -23,9 +23,9 @@ from jam_jax.datasets import near_duplicates
 from jam_jax.datasets.concepts import contradiction
 from jam_jax.datasets.items import drawn_part
 from jam_jax.datasets.large_items import VIEWS, Entry, Gathered, gather
+from jam_jax.datasets.splits import deal_within
 from jam_jax.errors import JamError
 
-FRACTIONS = (0.7, 0.1, 0.2)
 NEIGHBOURS = 16
 SIDE = 512  # pixels of the longer side from where pictures are shrunk
 
@@ -87,22 +87,14 @@ def _hash(text: str) -> str:
 
 
 def _splits(entries: Sequence[Entry], seed: int) -> dict[str, str]:
-    """Concepts dealt 70/10/20 among those that the same sources have, so that each split has its share of every source.
+    """Concepts dealt among those that the same sources have, so that each split has its share of every source.
 
     The three views of emoji count as one source here: nearly all concepts are in all of them.
     """
     sources_of: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         sources_of[entry.name.concept].add("emoji" if entry.source in VIEWS else entry.source)
-    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for concept, sources in sources_of.items():
-        groups[tuple(sorted(sources))].append(concept)
-    split_of = {}
-    for concepts in groups.values():
-        ordered = sorted(concepts, key=lambda concept: _hash(f"{seed}:{concept}"))
-        ends = np.rint(np.cumsum(FRACTIONS) * len(ordered))
-        split_of.update({c: SPLITS[int(np.searchsorted(ends, place, "right"))] for place, c in enumerate(ordered)})
-    return split_of
+    return deal_within({concept: tuple(sorted(sources)) for concept, sources in sources_of.items()}, seed=seed)
 
 
 def _negatives(gathered: Gathered) -> list[list[tuple[int, str]]]:

@@ -7,7 +7,7 @@ from jam_jax.datasets import aggregation
 from jam_jax.errors import JamError
 from jam_jax.measuring import grids
 from jam_jax.measuring.data import Data, first_captions
-from jam_jax.measuring.kinds import score_of
+from jam_jax.metrics.predictivity import linear_predictivity
 
 
 def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -33,7 +33,6 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
             continue
         x = vision[peak["vision"]].layers[peak["vision_layer"]]
         y = language[peak["language"]].layers[peak["language_layer"]]
-        score = score_of(grids.PREDICTIVITY, peak["direction"])
         for averaged, members in sides:
             kept = [
                 row for row, item in enumerate(members.items.tolist()) if item in first and data.pairs.gallery[item]
@@ -44,11 +43,13 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
             else:
                 several, single = x, y[[first[item] for item in items.tolist()]]
             for made in aggregation.averages(several, rows, single, seed=settings["seed"]):
-                pair = (made.target, made.predictor) if averaged == "captions" else (made.predictor, made.target)
+                predicts = ("captions", "language_to_vision"), ("pictures", "vision_to_language")
+                several_predict = (averaged, peak["direction"]) in predicts
+                pair = (made.predictor, made.target) if several_predict else (made.target, made.predictor)
                 found.append(
                     {name: peak[name] for name in ("vision", "language", "vision_layer", "language_layer", "direction")}
                     | {"averaged": averaged, "control": made.control, "k": made.k, "items": len(items)}
-                    | {"score": score(*pair)}
+                    | {"score": linear_predictivity(*pair)}
                 )
     return found
 

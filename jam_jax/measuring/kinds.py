@@ -4,24 +4,17 @@ A statistic of whole sets sees only how items lie to each other. Hard negatives 
 most of that structure stays, and a statistic can be as high for pictures with wrong captions as with their own.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
-import scipy.special
 
 from jam_jax.activations.pairs import Pairs
 from jam_jax.evaluation import NEIGHBOUR
-from jam_jax.measuring import grids
 from jam_jax.measuring.data import Data, first_captions
-from jam_jax.metrics import significance
-from jam_jax.metrics.predictivity import linear_predictivity
-from jam_jax.metrics.statistics import STATISTICS
+from jam_jax.measuring.resampling import Resampled, interval, resampled
 
 KINDS = ("matching", "easy", "hard")
-Score = Callable[[np.ndarray, np.ndarray], float]
 
 
 def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -38,11 +31,7 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
         x = vision[peak["vision"]].layers[peak["vision_layer"]][items]
         store = language[peak["language"]].layers[peak["language_layer"]]
         ys = {kind: store[captions[kind]] for kind in KINDS}
-        cheap = peak["metric"] != grids.PREDICTIVITY
-        samples = settings["samples" if cheap else "predictivity_samples"]
-        scores, drops = compare(
-            score_of(peak["metric"], peak["direction"]), x, ys, samples, settings["seed"], settings["level"]
-        )
+        scores, drops = compare(resampled(peak["metric"], peak["direction"], settings), x, ys, settings["level"])
         names = ("vision", "language", "vision_layer", "language_layer", "metric", "direction")
         found.append({name: peak[name] for name in names} | {"items": len(items), "scores": scores, "drops": drops})
     return found
@@ -84,41 +73,17 @@ def other_category(categories: np.ndarray, generator: np.random.Generator) -> np
     return found
 
 
-def score_of(metric: str, direction: str) -> Score:
-    """The metric as a function of pictures [N, D] and captions [N, E]."""
-    if metric == grids.PREDICTIVITY:
-        if direction == "language_to_vision":
-            return lambda x, y: float(linear_predictivity(y, x))
-        return lambda x, y: float(linear_predictivity(x, y))
-    statistic = STATISTICS[metric]
-    compare = jax.jit(statistic.compare)
-    if direction == "language_to_vision":
-        return lambda x, y: float(compare(statistic.prepare(y), statistic.prepare(x)))
-    return lambda x, y: float(compare(statistic.prepare(x), statistic.prepare(y)))
-
-
 def compare(
-    score: Score, x: np.ndarray, ys: Mapping[str, np.ndarray], samples: int, seed: int, level: float, share: float = 0.8
+    resampled: Resampled, x: np.ndarray, ys: Mapping[str, np.ndarray], level: float
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Scores of each kind of pairs, and how much lower the wrong kinds are, with intervals over items.
-
-    Matching and wrong pairs are measured on the same subsamples, so what they have in common cancels; the interval is
-    that of ``significance.bootstrap_grid``.
-    """
-    items = len(x)
-    size = round(share * items)
-    scores = {kind: score(x, y) for kind, y in ys.items()}
-    drawn: dict[str, list[float]] = {kind: [] for kind in KINDS[1:]}
-    for taken in significance.orders(samples, items, seed)[:, :size]:
-        true = score(x[taken], ys["matching"][taken])
-        for kind, drops in drawn.items():
-            drops.append(true - score(x[taken], ys[kind][taken]))
-    width = scipy.special.ndtri(0.5 + level / 2) * math.sqrt(size / (items - size))
-    found = {}
-    for kind, drops in drawn.items():
-        drop, margin = scores["matching"] - scores[kind], float(width * np.std(drops, ddof=1))
-        found[kind] = {"drop": drop, "low": drop - margin, "high": drop + margin}
-    return scores, found
+    """Scores of each kind of pairs, and how much lower than matching ones the wrong kinds are, with intervals."""
+    found = {kind: resampled(x, y) for kind, y in ys.items()}
+    matching, moved = found["matching"]
+    drops = {}
+    for kind in KINDS[1:]:
+        drop = matching - found[kind][0]
+        drops[kind] = {"drop": drop} | interval(drop, moved - found[kind][1], level)
+    return {kind: score for kind, (score, _) in found.items()}, drops
 
 
-__all__ = ["KINDS", "compare", "measure", "other_category", "rows", "score_of"]
+__all__ = ["KINDS", "compare", "measure", "other_category", "rows"]

@@ -1,12 +1,10 @@
 """What is it in a picture or caption that models agree on? Each manipulation against the unmanipulated."""
 
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import scipy.special
 from etils import epath
 
 from jam_jax.activations import sources
@@ -14,15 +12,14 @@ from jam_jax.activations.pairs import Pairs
 from jam_jax.datasets import scenes
 from jam_jax.measuring import data as data_lib
 from jam_jax.measuring import grids
-from jam_jax.measuring.kinds import score_of
-from jam_jax.metrics import significance
+from jam_jax.measuring.resampling import interval, resampled
 
 
 def measure(settings: Mapping[str, Any], root: epath.Path) -> list[dict[str, Any]]:
     """One record for each manipulation, layer pair, metric and direction.
 
     {manipulation, side, vision, language, vision_layer, language_layer, metric, direction, items, original, score,
-    change, low, high}: the interval is that of the change, both measured on the same subsamples of items.
+    change, low, high}: the interval is that of the change, both resampled alike over items.
     """
     folders = {
         name: root / name for name in (settings["original"], *settings["pictures"], *settings["manipulated_captions"])
@@ -58,23 +55,14 @@ def _records(
     (plain, changed) = ((sides[0], sides[2]), (sides[1], sides[2])) if side == "vision" else (sides[:2], sides[::2])
     found = []
     for metric in settings["metrics"]:
-        cheap = metric != grids.PREDICTIVITY
-        samples = settings["samples" if cheap else "predictivity_samples"]
         for direction in grids.directions(metric):
-            score = score_of(metric, direction)
-            before, after = score(*plain), score(*changed)
-            items = len(plain[0])
-            size = round(0.8 * items)
-            drawn = [
-                score(*(rows[taken] for rows in changed)) - score(*(rows[taken] for rows in plain))
-                for taken in significance.orders(samples, items, settings["seed"])[:, :size]
-            ]
-            width = scipy.special.ndtri(0.5 + settings["level"] / 2) * math.sqrt(size / (items - size))
-            margin = float(width * np.std(drawn, ddof=1))
+            measured = resampled(metric, direction, settings)
+            (before, moved_before), (after, moved_after) = measured(*plain), measured(*changed)
+            change = after - before
             found.append(
                 {"manipulation": manipulation, "side": side, **named, "metric": metric, "direction": direction}
-                | {"items": items, "original": before, "score": after, "change": after - before}
-                | {"low": after - before - margin, "high": after - before + margin}
+                | {"items": len(plain[0]), "original": before, "score": after, "change": change}
+                | interval(change, moved_after - moved_before, settings["level"])
             )
     return found
 

@@ -10,8 +10,7 @@ import scipy.special
 from jam_jax.datasets.preferences import Choices, against_neighbours
 from jam_jax.measuring import grids
 from jam_jax.measuring.data import Data
-from jam_jax.measuring.kinds import score_of
-from jam_jax.metrics import significance
+from jam_jax.measuring.resampling import interval, resampled
 from jam_jax.metrics.predictivity import ALPHAS, fit_predict, k_folds
 
 FOLDS, FOLD_SEED = 5, 42
@@ -44,24 +43,16 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
 
 
 def set_level(
-    x: np.ndarray, y: np.ndarray, choices: Choices, direction: str, settings: Mapping[str, Any], share: float = 0.8
+    x: np.ndarray, y: np.ndarray, choices: Choices, direction: str, settings: Mapping[str, Any]
 ) -> dict[str, float]:
     """Linear predictivity on (caption, preferred) against (caption, rejected), with an interval of the difference."""
-    score = score_of(grids.PREDICTIVITY, direction)
-    sides = x[choices.preferred], x[choices.rejected], y[choices.captions]
-    preferred, rejected = score(sides[0], sides[2]), score(sides[1], sides[2])
-    items = len(choices.captions)
-    size = round(share * items)
-    drawn = []
-    for taken in significance.orders(settings["predictivity_samples"], items, settings["seed"])[:, :size]:
-        good, bad, texts = (side[taken] for side in sides)
-        drawn.append(score(good, texts) - score(bad, texts))
-    margin = scipy.special.ndtri(0.5 + settings["level"] / 2) * math.sqrt(size / (items - size)) * np.std(drawn, ddof=1)
+    measured, texts = resampled(grids.PREDICTIVITY, direction, settings), y[choices.captions]
+    preferred, moved = measured(x[choices.preferred], texts)
+    rejected, moved_rejected = measured(x[choices.rejected], texts)
     difference = preferred - rejected
-    return {
-        "preferred": preferred, "rejected": rejected, "difference": difference,
-        "low": difference - float(margin), "high": difference + float(margin),
-    }  # fmt: skip
+    return {"preferred": preferred, "rejected": rejected, "difference": difference} | interval(
+        difference, moved - moved_rejected, settings["level"]
+    )
 
 
 def item_level(x: np.ndarray, y: np.ndarray, choices: Choices, direction: str, level: float) -> dict[str, float]:

@@ -36,15 +36,34 @@ def predictivity_bootstrap(
     """
     if samples < 2 or not 0 < level < 1:
         raise JamError(f"predictivity_bootstrap: {samples} samples at level {level}; expected >= 2, and 0 < level < 1")
-    generator = np.random.default_rng(seed)
+    score_LxK, drawn_BxLxK = predictivity_draws(xs, ys, samples, seed, alphas, folds, fold_seed)
+    margin_LxK = scipy.special.ndtri(0.5 + level / 2) * drawn_BxLxK.std(0, ddof=1)
+    return score_LxK - margin_LxK, score_LxK + margin_LxK
+
+
+def predictivity_draws(
+    xs: Sequence[ArrayLike],
+    ys: Sequence[ArrayLike],
+    samples: int = 200,
+    seed: int = 0,
+    alphas: Sequence[float] = ALPHAS,
+    folds: int = 5,
+    fold_seed: int = 42,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linear predictivity [Lx, Ly] and its resamplings [B, Lx, Ly], from which ``predictivity_bootstrap`` is made.
+
+    Every layer pair, and every call for as many items, draws the same items: differences of resamplings are those of a
+    difference of scores.
+    """
     score_LxK, drawn_BxLxK = np.zeros((len(xs), len(ys))), np.zeros((samples, len(xs), len(ys)))
+    generators: dict[tuple[int, int], np.random.Generator] = {}
     for i, j, prediction_SxE, y_SxE in held_out(xs, ys, alphas, folds, fold_seed):
         items = len(y_SxE)
+        generator = generators.setdefault((i, j), np.random.default_rng(seed))
         weights_BxS = generator.multinomial(items, np.full(items, 1 / items), size=samples) / items
         score_LxK[i, j] += pearson(prediction_SxE, y_SxE).mean() / folds
         drawn_BxLxK[:, i, j] += _weighted(weights_BxS, prediction_SxE, y_SxE).mean(1) / folds
-    margin_LxK = scipy.special.ndtri(0.5 + level / 2) * drawn_BxLxK.std(0, ddof=1)
-    return score_LxK - margin_LxK, score_LxK + margin_LxK
+    return score_LxK, drawn_BxLxK
 
 
 def _weighted(weights_BxS: np.ndarray, a_SxE: np.ndarray, b_SxE: np.ndarray) -> np.ndarray:
@@ -63,4 +82,4 @@ def _unit(x_SxE: np.ndarray) -> np.ndarray:
     return centred_SxE / np.where(deviation_E > 0, deviation_E, 1)
 
 
-__all__ = ["predictivity_bootstrap"]
+__all__ = ["predictivity_bootstrap", "predictivity_draws"]

@@ -100,7 +100,7 @@ def test_bad_input_is_named_in_one_line(folder, tmp_path):
 
 def test_the_shipped_config_names_manipulations_that_there_are():
     config = load_file("configs/measure/manipulations.py")
-    assert {config.data.original, *config.pictures, *config.manipulated_captions} == set(ALL)
+    assert {config.original, *config.pictures, *config.manipulated_captions} == set(ALL)
 
 
 def test_the_command_ends_with_one_line_and_code_2(tmp_path):

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jam_jax.measuring import kinds
+from jam_jax.measuring.resampling import subsampled
 from tests.samples import sample_pairs
 
 
@@ -32,7 +33,7 @@ def test_a_drop_has_an_interval_over_items():
     def mean_product(a, b):
         return float((a * b).mean())
 
-    scores, drops = kinds.compare(mean_product, x, ys, samples=200, seed=0, level=0.95)
+    scores, drops = kinds.compare(subsampled(mean_product, samples=200, seed=0), x, ys, level=0.95)
     assert scores["matching"] == scores["hard"] and drops["hard"] == {"drop": 0.0, "low": 0.0, "high": 0.0}
     difference = (x * x - x * ys["easy"]).mean(1)
     margin = 1.96 * difference.std(ddof=1) / np.sqrt(200)

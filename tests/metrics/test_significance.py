@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from jam_jax import metrics
 from jam_jax.errors import JamError
-from jam_jax.metrics import significance
+from jam_jax.metrics import significance, statistics
 
 
 class Statistic(NamedTuple):
@@ -157,3 +158,14 @@ def population(items, seed):
 def test_bad_input_is_named(call, message):
     with pytest.raises(JamError, match=message):
         call(*related(30, 1.0, 0))
+
+
+def test_a_statistic_with_shifts_is_permuted_by_all_shifts_along_an_order():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 4)), rng.normal(size=(30, 6))
+    null = significance.permutation(statistics.named("cka"), x, y, permutations=20, seed=3)
+    order = significance.orders(1, 30, seed=3)[0]
+    expected = [float(metrics.cka(x[order], y[np.roll(order, -shift)])) for shift in range(1, 30)]
+    np.testing.assert_allclose(null.draws, expected, atol=1e-5)
+    assert null.p == (1 + np.sum(np.array(expected) >= null.score)) / 30
+    assert len(significance.permutation(statistics.named("cka"), x, y, permutations=40).draws) == 58
