@@ -30,6 +30,7 @@ SCHEMA = {
     "data.language_layer": Field(int, low=0, many=True),
     "data.captions": Field(str, many=True),
     "data.captions_per_item": Field(int, low=1),
+    "data.sources": Field(str, many=True),
     "data.views": Field(str, many=True),
     "data.within": Field(str, optional=True),
     "metrics": Field(str, choices=METRICS, many=True, some=True),

@@ -208,6 +208,7 @@ def test_a_workdir_that_cannot_be_written_or_holds_something_else(data, tmp_path
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_workdir_with_another_config_keeps_its_run(data, tmp_path):
     workdir = tmp_path / "run"
     arguments = ["--config=configs/spread.py", f"--workdir={workdir}"]

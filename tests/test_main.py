@@ -87,6 +87,7 @@ def test_a_finished_run_repeats_its_results(finished):
     assert {**again, "timing": 0} == {**results, "timing": 0}
 
 
+@pytest.mark.slow
 def test_dead_dimensions_may_enter_as_zeros(data, tmp_path):
     _, pairs = data
     root = tmp_path / "dead"

@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
             "language": ("mpnet", "minilm", "smollm2"),
             "language_layer": (),
             "captions": ("tags",),  # the item's first caption of these kinds
+            "sources": (),  # sets of pictures, where the data have several; empty: all
             "captions_per_item": 1,  # the aggregation study averages up to so many
             "views": (),  # and pictures over these sources
             "within": config_dict.placeholder(str),

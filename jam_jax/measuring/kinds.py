@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jam_jax.activations.pairs import Pairs
+from jam_jax.errors import JamError
 from jam_jax.evaluation import NEIGHBOUR
 from jam_jax.measuring.data import Data, first_captions
 from jam_jax.measuring.resampling import Resampled, interval, resampled
@@ -23,7 +24,9 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
     {vision, language, layers, metric, direction, items, scores {matching, easy, hard}, drops {easy, hard: {drop, low,
     high}}}: a statistic separates when the interval of its drop from matching pairs lies above 0.
     """
-    items, captions = rows(data.pairs, settings["data"]["captions"], settings["seed"])
+    items, captions = rows(
+        data.pairs, settings["data"]["captions"], settings["seed"], sources=settings["data"]["sources"]
+    )
     vision = {side.name: side for side in data.vision}
     language = {side.name: side for side in data.language}
     found = []
@@ -37,22 +40,27 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
     return found
 
 
-def rows(pairs: Pairs, kinds: Sequence[str], seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def rows(
+    pairs: Pairs, kinds: Sequence[str], seed: int, *, sources: Sequence[str] = ()
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Items [N] with a hard negative that is no neighbour, one of each concept, and caption rows {kind: [N]}.
 
     'matching' is the item's first caption of the wanted kinds, 'hard' its first hard negative, 'easy' the caption of an
-    item of another category, each used about as often as any other.
+    item of another category, each used about as often as any other. Items are of the wanted ``sources`` (empty: all).
+    Raises JamError when fewer than four items have such a negative.
     """
     first = first_captions(pairs, kinds)
     chosen = []
     for item in np.flatnonzero(pairs.gallery).tolist():
-        if item in first:
+        if item in first and (not sources or pairs.sources[item] in sources):
             row = first[item]
             hard = [
                 n for n, k in zip(pairs.negative_rows[row], pairs.negative_kinds[row], strict=True) if k != NEIGHBOUR
             ]
             if hard:
                 chosen.append((item, row, hard[0]))
+    if len(chosen) < 4:
+        raise JamError(f"studies: 'kinds' needs items with hard negatives that are no neighbours, found {len(chosen)}")
     items, matching, hard_rows = (np.array(column, int) for column in zip(*chosen, strict=True))
     categories = np.array([pairs.categories[item] for item in items])
     easy = matching[other_category(categories, np.random.default_rng(seed))]

@@ -12,7 +12,7 @@ _PAIR = ("metric", "direction", "vision", "language")
 
 def measure(data: Data, settings: Mapping[str, Any]) -> list[Record]:
     """Every metric over all layer pairs of all backbones: the ``pairs`` of results.json."""
-    items, captions = matched(data.pairs, settings["data"]["captions"])
+    items, captions = matched(data.pairs, settings["data"])
     vision = [(side, side.rows(items)) for side in data.vision]
     language = [(side, side.rows(captions)) for side in data.language]
     return [record for metric in settings["metrics"] for record in grids.records(metric, vision, language, settings)]

@@ -10,6 +10,7 @@ from etils import epath
 from jam_jax.activations import sources
 from jam_jax.activations.pairs import Pairs
 from jam_jax.datasets import scenes
+from jam_jax.errors import JamError
 from jam_jax.measuring import data as data_lib
 from jam_jax.measuring import grids
 from jam_jax.measuring.resampling import interval, resampled
@@ -26,7 +27,7 @@ def measure(settings: Mapping[str, Any], root: epath.Path) -> list[dict[str, Any
     }
     original = folders.pop(settings["original"])
     pairs = sources.open_pairs(original)
-    items, captions = data_lib.matched(pairs, settings["data"]["captions"])
+    items, captions = data_lib.matched(pairs, settings["data"])
     within = _photographs(settings, pairs, items)
     read = {
         "vision": lambda folder, name: _layers(folder, name, "vision", settings, items, within),
@@ -77,6 +78,8 @@ def _layers(
 ) -> dict[int, np.ndarray]:
     pairs = sources.open_pairs(folder)
     found = data_lib.backbone(folder, name, settings["data"][f"{modality}_layer"], modality, pairs)
+    if found.skipped:
+        raise JamError(f"{folder / name}: {len(found.skipped)} rows were skipped; export the scenes without bad ones")
     layers = dict(zip(found.layers, found.rows(rows), strict=True))
     return layers if within is None else {layer: scenes.within(x, within) for layer, x in layers.items()}
 

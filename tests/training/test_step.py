@@ -121,6 +121,7 @@ def test_an_epoch_shows_each_item_once_and_the_next_shuffles_anew(root):
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_members_train_as_if_alone(root):
     problem = Problem(root)
 
