@@ -144,6 +144,16 @@ def headlines(results: Mapping[str, Any]) -> list[Headline]:
     return out
 
 
+def _queries(test: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Image to text R@1 and the number of query images, of each source of pictures where there are several."""
+    found = []
+    for part in (test.get("sources") or {"": test}).values():
+        share, images = lookup(part, ("image_to_text", "r@1")), lookup(part, ("text_to_image", "gallery"))
+        if share is not None and isinstance(images, (int, float)) and images > 0:
+            found.append((share, images))
+    return found
+
+
 def summary(results: Mapping[str, Any]) -> str:
     """How JAM stands against the best baseline of every column, and how far one run can be trusted."""
     table = rows(results)
@@ -158,9 +168,10 @@ def summary(results: Mapping[str, Any]) -> str:
             f"Against the best baseline of each of the {total} columns they share, JAM is ahead in {counts['ahead']}, "
             f"level in {counts['level']} and behind in {counts['behind']}."
         )
-    share, images = table[0].values[0], lookup(results, ("test", "text_to_image", "gallery"))
-    if share is not None and isinstance(images, (int, float)) and images > 0:
-        error = 100 * math.sqrt(share * (1 - share) / images)
+    queries = _queries(results.get("test") or {})
+    if queries:
+        images = sum(count for _, count in queries)
+        error = 100 * math.sqrt(sum(share * (1 - share) / count for share, count in queries)) / len(queries)
         told.append(
             f"This is one seed: with {images:,.0f} query images, the standard error of image → text R@1 alone is about "
             f"{error:.1f} points, so smaller differences need more seeds before they mean anything."
