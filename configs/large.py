@@ -2,7 +2,9 @@
 
     bash launch/large.sh data && python -m jam_jax.main --config=configs/large.py
 
-Galleries are per source; the scores are means over the sources.
+104 s on 2 cores, exports and data being there. Galleries are per source; the scores are means over the sources. Seed 0:
+R@1 28.0 image to text and 27.1 text to image, medium 74.8, hard 75.0 (CCA 24.8, 25.2, 72.7, 71.6; linear contrastive
+heads 24.7, 21.2, 73.3, 75.8).
 """
 
 import pathlib

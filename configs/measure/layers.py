@@ -1,8 +1,9 @@
-"""How alike are the embedded backbones, over all pairs of their stored layers?
+"""How alike are two embedded vision models and mpnet, over all pairs of their stored layers?
 
     python -m jam_jax.measure --config=configs/measure/layers.py
 
-One item of each of 1,275 emoji concepts, its first caption with tags.
+One item of each of 1,275 emoji concepts, its first caption with tags. With all three language models (72 layer pairs)
+it took 340 s on 2 cores instead of 136, nearly all of it linear predictivity and its permutations.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -18,7 +19,7 @@ def get_config() -> ConfigDict:
             "root": "emoji",  # embedded, or a folder with pairs.parquet and stores
             "vision": ("vit_s14", "efficientnet_lite0"),
             "vision_layer": (),  # empty: all that are stored
-            "language": ("mpnet", "minilm", "smollm2"),
+            "language": ("mpnet",),
             "language_layer": (),
             "captions": ("tags",),  # the item's first caption of these kinds
             "sources": (),  # sets of pictures, where the data have several; empty: all
