@@ -1,5 +1,6 @@
 """One vector for each row of hidden states, whatever side the padding is on."""
 
+import abc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,18 +57,18 @@ def pool(hidden_NxTxD: np.ndarray, mask_NxT: np.ndarray, pooling: str, prefix_to
     return (sums_NxD / kept_NxT.sum(axis=1)[:, None]).astype(np.float32)
 
 
-class PooledOnHost:
+class PooledOnHost(abc.ABC):
     """``pooled`` of a ``backbones.Backbone`` whose hidden states come as NumPy arrays."""
 
     prefix_tokens: int
 
+    @abc.abstractmethod
     def hidden_states(self, batch: Any) -> tuple[np.ndarray, ...]:
         """Float32 [N, T, D] of each layer."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def mask(self, batch: Any) -> np.ndarray:
         """Bool [N, T], or [N, 1]."""
-        raise NotImplementedError
 
     def pooled(self, batch: Any, layers: Sequence[int], pooling: str) -> Mapping[int, np.ndarray]:
         """Pooled hidden states {layer: float32 [N, D]} of a batch."""
