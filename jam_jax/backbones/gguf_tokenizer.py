@@ -27,6 +27,7 @@ def load(file: pathlib.Path) -> Any:
         for name, key in _SPECIAL.items()
         if f"tokenizer.ggml.{key}_token_id" in fields
     }
+    gguf.forget()  # of all that reads the file the tokenizer is the last, in every runtime
     return transformers.PreTrainedTokenizerFast(tokenizer_object=fast, **special)
 
 

@@ -42,12 +42,8 @@ def load(source: weights.Source) -> JittedVision | JittedLanguage:
     if FAMILIES[model_type] == "vit":
         forward = _forward(family, config, "pixels")
         return JittedVision(forward, params, preprocessing.processor(source), described, source)
-    tokenizer = preprocessing.tokenizer(source)
-    if source.kind == "gguf":
-        from jam_jax.backbones import gguf
-
-        gguf.forget()
-    return JittedLanguage(_forward(family, config, "ids", "mask"), params, tokenizer, described, source)
+    forward = _forward(family, config, "ids", "mask")
+    return JittedLanguage(forward, params, preprocessing.tokenizer(source), described, source)
 
 
 def read_config(source: weights.Source) -> dict[str, Any]:

@@ -24,15 +24,12 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
         sides.append(("pictures", aggregation.sources_of(data.pairs, settings["data"]["views"])))
     if not sides:
         raise JamError("data: nothing to average; set data.captions_per_item to 2 or more, or data.views")
-    vision = {side.name: side for side in data.vision}
-    language = {side.name: side for side in data.language}
     first = first_captions(data.pairs, settings["data"]["captions"])
     found = []
     for peak in peaks:
         if peak["metric"] != grids.PREDICTIVITY:
             continue
-        x = vision[peak["vision"]].layers[peak["vision_layer"]]
-        y = language[peak["language"]].layers[peak["language_layer"]]
+        x, y = data.at(peak)
         for averaged, members in sides:
             kept = [
                 row for row, item in enumerate(members.items.tolist()) if item in first and data.pairs.gallery[item]

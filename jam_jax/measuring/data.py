@@ -35,6 +35,14 @@ class Data(NamedTuple):
     vision: list[Backbone]
     language: list[Backbone]
 
+    def at(self, record: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """All rows of the two layers that a record names: pictures and captions."""
+        x, y = (
+            next(side for side in there if side.name == record[modality]).layers[record[f"{modality}_layer"]]
+            for modality, there in (("vision", self.vision), ("language", self.language))
+        )
+        return x, y
+
 
 def read(settings: Mapping[str, Any], root: epath.Path) -> Data:
     """Reads every backbone that the ``data`` part of a measure config names.

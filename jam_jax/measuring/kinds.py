@@ -27,14 +27,11 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
     items, captions = rows(
         data.pairs, settings["data"]["captions"], settings["seed"], sources=settings["data"]["sources"]
     )
-    vision = {side.name: side for side in data.vision}
-    language = {side.name: side for side in data.language}
     found = []
     for peak in peaks:
-        x = vision[peak["vision"]].layers[peak["vision_layer"]][items]
-        store = language[peak["language"]].layers[peak["language_layer"]]
-        ys = {kind: store[captions[kind]] for kind in KINDS}
-        scores, drops = compare(resampled(peak["metric"], peak["direction"], settings), x, ys, settings["level"])
+        x, y = data.at(peak)
+        ys = {kind: y[captions[kind]] for kind in KINDS}
+        scores, drops = compare(resampled(peak["metric"], peak["direction"], settings), x[items], ys, settings["level"])
         names = ("vision", "language", "vision_layer", "language_layer", "metric", "direction")
         found.append({name: peak[name] for name in names} | {"items": len(items), "scores": scores, "drops": drops})
     return found

@@ -24,14 +24,11 @@ def measure(data: Data, settings: Mapping[str, Any], peaks: Sequence[Mapping[str
     """
     kind = settings["data"]["captions"][0] if settings["data"]["captions"] else ""
     choices = against_neighbours(data.pairs, kind=kind, seed=settings["seed"])
-    vision = {side.name: side for side in data.vision}
-    language = {side.name: side for side in data.language}
     found = []
     for peak in peaks:
         if peak["metric"] != grids.PREDICTIVITY:
             continue
-        x = vision[peak["vision"]].layers[peak["vision_layer"]]
-        y = language[peak["language"]].layers[peak["language_layer"]]
+        x, y = data.at(peak)
         names = ("vision", "language", "vision_layer", "language_layer", "metric", "direction")
         found.append(
             {name: peak[name] for name in names}

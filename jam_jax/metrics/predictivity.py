@@ -56,9 +56,13 @@ class Ridge:
         """Leave-one-out errors in float64."""
         return self._leave_one_out(np.float64)
 
-    def choose(self, y_TxE: np.ndarray, single_TxE: np.ndarray) -> int:
-        """Index of the penalty of least leave-one-out error for centred targets, given in float64 and in float32."""
-        errors_A, size_A = self.single.errors(single_TxE)
+    def predict(self, y_TxE: np.ndarray) -> np.ndarray:
+        """Predictions [S, E] for the held-out items from centred targets, at the penalty that these choose."""
+        return self.map_to_test(self.choose(y_TxE)) @ y_TxE
+
+    def choose(self, y_TxE: np.ndarray) -> int:
+        """Index of the penalty of least leave-one-out error for centred targets."""
+        errors_A, size_A = self.single.errors(y_TxE.astype(np.float32))
         doubt_A = _DOUBT * (size_A + errors_A)
         if np.count_nonzero(errors_A - doubt_A <= (errors_A + doubt_A).min()) > 1:
             errors_A, _ = self.double.errors(y_TxE)
@@ -156,11 +160,10 @@ def held_out(
     sources, targets, alphas_A = checked("linear_predictivity", xs, ys, alphas)
     for train, test in k_folds(len(sources[0]), folds, seed):
         parts = [split_target(y_NxE, train, test) for y_NxE in targets]
-        singles = [y_TxE.astype(np.float32) for y_TxE, _ in parts]
         for i, x_NxD in enumerate(sources):
             ridge = fit(x_NxD[train], x_NxD[test], alphas_A)
             for j, (y_TxE, y_SxE) in enumerate(parts):
-                yield i, j, ridge.map_to_test(ridge.choose(y_TxE, singles[j])) @ y_TxE, y_SxE
+                yield i, j, ridge.predict(y_TxE), y_SxE
 
 
 def fit_predict(
@@ -177,8 +180,7 @@ def fit_predict(
     if len(x_TxD) < 2:
         raise JamError("fit_predict: there is one training item; at least 2 are needed")
     mean_E = y_TxE.mean(0)
-    y_TxE, ridge = y_TxE - mean_E, fit(x_TxD, x_SxD, alphas_A)
-    return ridge.map_to_test(ridge.choose(y_TxE, y_TxE.astype(np.float32))) @ y_TxE + mean_E
+    return fit(x_TxD, x_SxD, alphas_A).predict(y_TxE - mean_E) + mean_E
 
 
 def fit(x_TxD: np.ndarray, x_SxD: np.ndarray, alphas_A: np.ndarray) -> Ridge:

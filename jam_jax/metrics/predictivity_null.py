@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jam_jax.metrics import significance
-from jam_jax.metrics.predictivity import ALPHAS, Ridge, checked, fit, k_folds, predictivity_grid
+from jam_jax.metrics.inputs import matmul
+from jam_jax.metrics.predictivity import ALPHAS, Ridge, checked, fit, k_folds, pearson, split_target
 
 
 def predictivity_permutation(
@@ -38,19 +39,22 @@ def predictivity_permutation(
     Args:
       permutations, seed: how many, and of their draw. folds, fold_seed: as ``folds`` and ``seed`` of the score.
     """
-    score_LxK = predictivity_grid(xs, ys, alphas, folds, fold_seed)
     sources, targets, alphas_A = checked("predictivity_permutation", xs, ys, alphas)
     items = len(sources[0])
     order_PxN = jnp.asarray(significance.orders(permutations, items, seed))
     # Without the mean, float32 spends its digits on what varies.
     centred = [jnp.asarray(y_NxE - y_NxE.mean(0), jnp.float32) for y_NxE in targets]
+    score_LxK = np.zeros((len(sources), len(targets)))
     draws_PxLxK = np.zeros((permutations, *score_LxK.shape))
     for train, test in k_folds(items, folds, fold_seed):
+        parts = [split_target(y_NxE, train, test) for y_NxE in targets]
         for i, x_NxD in enumerate(sources):
-            ridge = _on_device(fit(x_NxD[train], x_NxD[test], alphas_A))
-            for j, y_NxE in enumerate(centred):
-                draws_PxLxK[:, i, j] += _scores(ridge, y_NxE, order_PxN[:, train], order_PxN[:, test])
-    return significance.against(score_LxK, draws_PxLxK / folds, quantile=quantile)
+            ridge = fit(x_NxD[train], x_NxD[test], alphas_A)
+            on_device = _on_device(ridge)
+            for j, (y_TxE, y_SxE) in enumerate(parts):
+                score_LxK[i, j] += pearson(ridge.predict(y_TxE), y_SxE).mean()
+                draws_PxLxK[:, i, j] += _scores(on_device, centred[j], order_PxN[:, train], order_PxN[:, test])
+    return significance.against(score_LxK / folds, draws_PxLxK / folds, quantile=quantile)
 
 
 def _on_device(ridge: Ridge) -> tuple[jax.Array, ...]:
@@ -73,25 +77,20 @@ def _scores(ridge: tuple[jax.Array, ...], y_NxE: jax.Array, train_PxT: jax.Array
         y_TxE, y_SxE = y_NxE[rows[0]], y_NxE[rows[1]]
         varies_E = (y_TxE != y_TxE[:1]).any(0) & (y_SxE != y_SxE[:1]).any(0)
         y_TxE = y_TxE - y_TxE.mean(0)
-        scores_RxE = _product(left_TxR.T, y_TxE * varies_E)
-        spare_TxE = y_TxE * varies_E - _product(left_TxR, scores_RxE)
-        cross_TxR = _product(spare_TxE, scores_RxE.T) * left_TxR
+        scores_RxE = matmul(left_TxR.T, y_TxE * varies_E)
+        spare_TxE = y_TxE * varies_E - matmul(left_TxR, scores_RxE)
+        cross_TxR = matmul(spare_TxE, scores_RxE.T) * left_TxR
         errors_A = weights_AxT @ (spare_TxE**2).sum(1)
-        errors_A += 2 * (_product(weights_AxT, cross_TxR) * kept_AxR).sum(1)
-        errors_A += _product(flat_AxRR, _product(scores_RxE, scores_RxE.T).reshape(-1))
+        errors_A += 2 * (matmul(weights_AxT, cross_TxR) * kept_AxR).sum(1)
+        errors_A += matmul(flat_AxRR, matmul(scores_RxE, scores_RxE.T).reshape(-1))
         best = jnp.argmin(errors_A)
-        prediction_SxE = _product(features_SxR * gains_AxR[best], scores_RxE)
+        prediction_SxE = matmul(features_SxR * gains_AxR[best], scores_RxE)
         prediction_SxE, y_SxE = prediction_SxE - prediction_SxE.mean(0), y_SxE - y_SxE.mean(0)
         scale_E = jnp.sqrt((prediction_SxE**2).sum(0)) * jnp.sqrt((y_SxE**2).sum(0))
         product_E = (prediction_SxE * y_SxE).sum(0)
         return jnp.where(varies_E & (scale_E > 0), product_E / jnp.where(scale_E > 0, scale_E, 1), 0.0).mean()
 
     return jax.lax.map(score, (train_PxT, test_PxS))
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """A matrix product in full float32; accelerators would round its inputs."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 __all__ = ["predictivity_permutation"]
