@@ -20,7 +20,7 @@ from jam_jax.config import suggest
 from jam_jax.datasets import caption_manipulations, gather, manipulations
 from jam_jax.datasets.manipulations import Sample, generator_of
 from jam_jax.datasets.scenes import png
-from jam_jax.datasets.usable import PICTURES
+from jam_jax.datasets.usable import picture_files
 from jam_jax.errors import JamError
 
 ALL = (*manipulations.MANIPULATIONS, *caption_manipulations.MANIPULATIONS)
@@ -38,7 +38,8 @@ def manipulate(
         known = ", ".join(ALL)
         raise JamError(f"manipulation '{manipulation}' is unknown{suggest(manipulation, ALL)} (there are {known})")
     pairs = Pairs.open(folder / "pairs.parquet")
-    pictures, masks, backgrounds = (_files(folder / part / view) for part in ("pictures", "masks", "backgrounds"))
+    parts = (folder / part / view for part in ("pictures", "masks", "backgrounds"))
+    pictures, masks, backgrounds = map(picture_files, parts)
     missing = [item for item in pairs.item_ids if item not in pictures]
     if missing:
         raise JamError(f"{folder / 'pictures' / view}: {len(missing)} items have no picture, the first is {missing[0]}")
@@ -65,13 +66,6 @@ def manipulate(
         items = [gather.Item(item, functools.partial(changed, item), ".png", item) for item in pairs.item_ids]
     gather.write(out, gather.Gathered(pairs, items, gather.Skipped("stop")), view=view)
     return kept
-
-
-def _files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Picture files of a folder by item id, empty when there is no folder."""
-    if not folder.is_dir():
-        return {}
-    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURES}
 
 
 def _read(file: pathlib.Path, opaque: str, transparent: str) -> np.ndarray:

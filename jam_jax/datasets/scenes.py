@@ -23,7 +23,7 @@ from jam_jax.activations import selection
 from jam_jax.activations.pairs import Pairs
 from jam_jax.datasets import backgrounds, gather
 from jam_jax.datasets.manipulations import generator_of
-from jam_jax.datasets.usable import PICTURES
+from jam_jax.datasets.usable import picture_files
 from jam_jax.errors import JamError
 
 SIZE = 224  # pixels a side: what the vision backbones here take, so that nothing is resized again
@@ -132,7 +132,7 @@ def write(
     pictures = data / "pictures" / view
     if not pictures.is_dir():
         raise JamError(f"{pictures}: no such folder; name a view of {data / 'pictures'} with --view")
-    files = {file.stem: file for file in sorted(pictures.iterdir()) if file.suffix.lower() in PICTURES}
+    files = picture_files(pictures)
     opened = [Image.open(file).convert("RGB") for file in backgrounds.files(photographs)]
     rows = choose(pairs, files, items, seed)
     behind = _deal(len(rows), len(opened), seed)

@@ -1,5 +1,6 @@
 """What a caption and a picture file must be to be used, the same for importers and for the exporter."""
 
+import pathlib
 import unicodedata
 
 ON_BAD = ("stop", "skip")
@@ -20,4 +21,11 @@ def caption_problem(text: object) -> str:
     return f"the caption has {words} words, more than {LONGEST}" if words > LONGEST else ""
 
 
-__all__ = ["LONGEST", "ON_BAD", "PICTURES", "caption_problem"]
+def picture_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Picture files of a folder by item id, in order of their names; empty when there is no folder."""
+    if not folder.is_dir():
+        return {}
+    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in PICTURES}
+
+
+__all__ = ["LONGEST", "ON_BAD", "PICTURES", "caption_problem", "picture_files"]
