@@ -30,8 +30,7 @@ def get_config() -> ConfigDict:
         "metrics": ("linear_predictivity", "cka", "mutual_knn", "cknna"),
         "permutations": 1000,
         "samples": 50,  # resamplings of the items for an interval
-        # Each permutation of linear predictivity is a full fit: thousands of times the price of the others.
-        "predictivity_permutations": 19,
+        "predictivity_permutations": 19,  # with more than 5,000 items, where each is a full fit
         "level": 0.95,
         "original": "original",  # folders of the manipulations study
         "pictures": (),

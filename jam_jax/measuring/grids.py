@@ -7,8 +7,9 @@ import numpy as np
 
 from jam_jax.measuring.data import Backbone
 from jam_jax.metrics import significance
-from jam_jax.metrics.predictivity_interval import predictivity_bootstrap
+from jam_jax.metrics.predictivity_interval import Draws, predictivity_bootstrap
 from jam_jax.metrics.predictivity_null import predictivity_permutation
+from jam_jax.metrics.predictivity_shifts import MOST, predictivity_shifts
 from jam_jax.metrics.statistics import DIRECTED, STATISTICS
 
 PREDICTIVITY = "linear_predictivity"
@@ -54,8 +55,8 @@ def nulls(
 ) -> Iterator[tuple[str, significance.Null, np.ndarray, np.ndarray]]:
     """(direction, null, low, high) of each direction of a metric; fields [Lx, Ly], or [Ly, Lx] where language predicts.
 
-    ``settings`` are the keys ``permutations``, ``predictivity_permutations``, ``samples``, ``level`` and
-    ``seed`` of a measure config.
+    ``settings`` are the keys ``permutations``, ``predictivity_permutations`` (of more items than
+    ``predictivity_shifts`` is meant for), ``samples``, ``level`` and ``seed`` of a measure config.
     """
     seed, level = settings["seed"], settings["level"]
     if metric != PREDICTIVITY:
@@ -67,8 +68,13 @@ def nulls(
             yield direction, null, low, high
         return
     for direction, sources, targets in zip(DIRECTIONS, (xs, ys), (ys, xs), strict=True):
-        null = predictivity_permutation(sources, targets, settings["predictivity_permutations"], seed)
-        yield direction, null, *predictivity_bootstrap(sources, targets, settings["samples"], seed, level)
+        if len(sources[0]) > MOST:
+            null = predictivity_permutation(sources, targets, settings["predictivity_permutations"], seed)
+            yield direction, null, *predictivity_bootstrap(sources, targets, settings["samples"], seed, level)
+        else:
+            draws = Draws(len(sources), len(targets), settings["samples"], seed)
+            null = predictivity_shifts(sources, targets, settings["permutations"], seed, watch=draws.add)
+            yield direction, null, *draws.interval(level)
 
 
 __all__ = ["DIRECTIONS", "METRICS", "PREDICTIVITY", "directions", "nulls", "records"]
