@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
         "studies": ("layers", "kinds", "preference"),
         "data": {
             "root": "emoji",  # embedded, or a folder with pairs.parquet and stores
-            "vision": ("vit_s14", "efficientnet_lite0"),
+            "vision": ("vit_s14",),
             "vision_layer": (),  # empty: all that are stored
             "language": ("mpnet",),
             "language_layer": (),

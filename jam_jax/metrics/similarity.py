@@ -14,7 +14,7 @@ import numpy as np
 
 from jam_jax.errors import JamError
 from jam_jax.metrics.arrays import Array
-from jam_jax.metrics.inputs import centred, check, matmul, one_for_zero, unit_rows
+from jam_jax.metrics.inputs import centred, check, gram, matmul, one_for_zero, unit_rows
 
 KERNELS = ("linear", "rbf")
 DISTANCES = ("correlation", "cosine", "euclidean")
@@ -75,7 +75,7 @@ def prepare_cka(
     n = len(x_NxD)
     if kernel == "linear":
         x_NxD = centred(x_NxD)
-        gram_NxN = matmul(x_NxD, x_NxD.T)
+        gram_NxN = gram(x_NxD)
     else:
         square_NxN = _squared_distances(x_NxD)
         width = jnp.median(_upper(square_NxN)) if sigma is None else sigma**2
@@ -104,7 +104,7 @@ def prepare_rsa(x_NxD: Array, *, distance: str = "correlation", compare: str = "
         if distance == "correlation":
             x_NxD = centred(jnp.asarray(x_NxD).T).T
         x_NxD = unit_rows(x_NxD)
-        distance_NxN = 1 - matmul(x_NxD, x_NxD.T)
+        distance_NxN = 1 - gram(x_NxD)
     pairs_P = _upper(distance_NxN)
     if compare == "spearman":
         pairs_P = _ranks(pairs_P)
@@ -185,7 +185,7 @@ def _squared_distances(x_NxD: Array) -> jax.Array:
     x_NxD = (x_NxD - x_NxD[:1]).astype(jnp.float32)
     x_NxD = x_NxD - x_NxD.mean(0)
     norm_N = (x_NxD * x_NxD).sum(1)
-    square_NxN = jnp.maximum(norm_N + norm_N[:, None] - 2 * matmul(x_NxD, x_NxD.T), 0.0)
+    square_NxN = jnp.maximum(norm_N + norm_N[:, None] - 2 * gram(x_NxD), 0.0)
     # Equal rows are at distance 0; the difference of two large numbers says so only roughly.
     return _hollow(_without_noise(square_NxN, norm_N + norm_N[:, None]))
 
