@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.sides import Side, processor
-from benchmarks.worker import keep_freed_memory, serve
+from benchmarks.worker import serve
+from jam_jax.allocator import keep_freed_memory
 
 ITEMS, WIDTHS, K = 1024, (384, 768), 10
 ROUNDING = 5e-7  # of an inner product of unit rows in float32

@@ -103,8 +103,10 @@ def _check(folder: pathlib.Path, settings: Mapping[str, Any]) -> None:
 
 
 def _command(config: dict[str, Any], workdir: str) -> int:
+    from jam_jax.allocator import keep_freed_memory
     from jam_jax.main import default_workdir
 
+    keep_freed_memory()
     workdir = workdir or default_workdir(config)
     results = measure(config, workdir)
     from jam_jax.report import measured

@@ -28,7 +28,7 @@ from jam_jax.metrics import significance
 from jam_jax.metrics.predictivity import ALPHAS, Ridge, checked, fit, k_folds, pearson, split_target
 from jam_jax.metrics.similarity import diagonal_spectra, vector_spectra
 
-MEMORY = 1 << 30
+MEMORY = 1 << 31
 MOST = 5000  # items
 # Below this share of its usual size a variance is rounding: its dimension is constant and counts as r = 0.
 _CONSTANT = 1e-5
@@ -67,7 +67,7 @@ def predictivity_shifts(
     folds_of = k_folds(items, folds, fold_seed)
     order_OxN = significance.orders(min(permutations, -(-permutations // (items - 1))), items, seed)
     place_OxN = np.argsort(order_OxN, axis=1)
-    together = max(1, memory // (2 * folds * 2 * _PENALTIES * 2 * items**2))
+    together = max(1, memory // (2 * folds * 2 * _PENALTIES * 2 * items**2))  # a form has N^2 / 2 numbers; copied once
     score_LxK = np.zeros((len(sources), len(targets)))
     draws_OxNxLxK = np.zeros((len(order_OxN), items, *score_LxK.shape))
     shifted = [[_Target.of(y_NxE[order_N]) for y_NxE in targets] for order_N in order_OxN]
@@ -110,13 +110,12 @@ class _Target(NamedTuple):
 class _Form(NamedTuple):
     """The forms of one source, fold and penalty, and where they count.
 
-    source: index of the layer. numerator, prediction: spectra [O, F] of A and B, both for a map M of unit norm.
+    source: index of the layer. spectra_FxOx4: those of A and B for a map M of unit norm, real parts and imaginary ones.
     held_N: 1 at the places of held-out items. chosen_KxN: the shifts of each target that choose this penalty.
     """
 
     source: int
-    numerator: jax.Array
-    prediction: jax.Array
+    spectra_FxOx4: jax.Array
     held_N: np.ndarray
     chosen_KxN: np.ndarray
 
@@ -139,7 +138,7 @@ def _forms(
         numerator_NxN[np.ix_(test_S, train_T)] = map_SxT / 2
         numerator_NxN[np.ix_(train_T, test_S)] = map_SxT.T / 2
         prediction_NxN[np.ix_(train_T, train_T)] = map_SxT.T @ map_SxT
-        yield _Form(source, _spectra(numerator_NxN), _spectra(prediction_NxN), held_N, choice_KxN == penalty)
+        yield _Form(source, _form_spectra(numerator_NxN, prediction_NxN), held_N, choice_KxN == penalty)
 
 
 def _error_forms(ridge: Ridge, train_T: np.ndarray, items: int) -> Iterator[np.ndarray]:
@@ -162,16 +161,15 @@ def _error_forms(ridge: Ridge, train_T: np.ndarray, items: int) -> Iterator[np.n
 def _correlations(forms: Sequence[_Form], j: int, target: _Target, memory: int) -> Iterator[tuple[_Form, np.ndarray]]:
     """For each form that target j needs the mean r over dimensions [N] at the shifts that chose it, 0 elsewhere."""
     forms = [form for form in forms if form.chosen_KxN[j].any()]
-    stacked = jnp.stack([jnp.stack([form.numerator, form.prediction]) for form in forms])
+    forms_FxOxQx4 = jnp.stack([form.spectra_FxOx4 for form in forms], axis=2)
     held_QxN = jnp.asarray(np.stack([form.held_N for form in forms]))
-    orders, frequencies = stacked.shape[2:]
-    block = int(np.clip(memory // (4 * 8 * orders * frequencies), 1, 128))
+    frequencies, diagonals = forms_FxOxQx4.shape[:2]
+    block = int(np.clip(memory // (16 * 8 * frequencies * diagonals), 1, len(target.unit_ExN)))
     total_QxN = np.zeros((len(forms), target.unit_ExN.shape[1]))
-    forms_FxOxQ = _frequencies_first(stacked)
     for start in range(0, len(target.unit_ExN), block):
         y_ExN = target.unit_ExN[start : start + block]
         y_ExN = np.pad(y_ExN, ((0, block - len(y_ExN)), (0, 0)))  # constant dimensions count 0
-        total_QxN += np.asarray(_sum_of_r(forms_FxOxQ, held_QxN, jnp.asarray(y_ExN)))
+        total_QxN += np.asarray(_sum_of_r(forms_FxOxQx4, held_QxN, jnp.asarray(y_ExN)))
     for form, total_N in zip(forms, total_QxN, strict=True):
         yield form, np.where(form.chosen_KxN[j], total_N / len(target.unit_ExN), 0)
 
@@ -187,21 +185,26 @@ def _shifted(form_NxN: jax.Array, grams_KxOxF: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _frequencies_first(spectra_QxGxOxF: jax.Array) -> jax.Array:
-    """[F, O, 2 * Q * G]: real parts, then imaginary ones."""
-    flat_PxOxF = spectra_QxGxOxF.reshape(-1, *spectra_QxGxOxF.shape[2:])
-    return jnp.concatenate([flat_PxOxF.real, flat_PxOxF.imag]).transpose(2, 1, 0)
+def _form_spectra(numerator_NxN: jax.Array, prediction_NxN: jax.Array) -> jax.Array:
+    """Spectra of both forms, frequencies first: [F, O, 4], A and B, real parts before imaginary ones."""
+    a_OxF, b_OxF = diagonal_spectra(numerator_NxN), diagonal_spectra(prediction_NxN)
+    return jnp.stack([a_OxF.real.T, b_OxF.real.T, a_OxF.imag.T, b_OxF.imag.T], axis=2)
 
 
 @jax.jit
-def _sum_of_r(forms_FxOxQ: jax.Array, held_QxN: jax.Array, y_ExN: jax.Array) -> jax.Array:
+def _sum_of_r(forms_FxOxQx4: jax.Array, held_QxN: jax.Array, y_ExN: jax.Array) -> jax.Array:
     """Sum over dimensions of the held-out r of each form at each shift, [Q, N]."""
     count, n = y_ExN.shape
+    frequencies, diagonals, forms, _ = forms_FxOxQx4.shape
     spectra_ExOxF = vector_spectra(y_ExN)
-    parts_FxExO = jnp.concatenate([spectra_ExOxF.real, spectra_ExOxF.imag]).transpose(2, 0, 1)
-    products_FxExQ = jnp.matmul(parts_FxExO, forms_FxOxQ, precision="highest")
-    (rr, ri), (ir, ii) = (jnp.split(half, 2, axis=2) for half in jnp.split(products_FxExQ, 2, axis=1))
-    values = jnp.fft.irfft((rr + ii + 1j * (ir - ri)).transpose(1, 2, 0), n).reshape(count, -1, 2, n)
+    parts_FxRxO = jnp.concatenate([spectra_ExOxF.real, spectra_ExOxF.imag]).transpose(2, 0, 1)
+    # One real product for all four of a complex one: rows are both parts of the targets, columns both of the forms.
+    products = jnp.matmul(parts_FxRxO, forms_FxOxQx4.reshape(frequencies, diagonals, -1), precision="highest")
+    products = products.reshape(frequencies, 2, count, forms, 2, 2)
+    spectrum_FxExQx2 = jax.lax.complex(
+        products[:, 0, :, :, 0] + products[:, 1, :, :, 1], products[:, 1, :, :, 0] - products[:, 0, :, :, 1]
+    )
+    values = jnp.fft.irfft(spectrum_FxExQx2.transpose(1, 2, 3, 0), n)
     numerator_ExQxN, prediction_ExQxN = values[:, :, 0], values[:, :, 1]
     held_QxF, squares_ExF, values_ExF = jnp.fft.rfft(held_QxN), jnp.fft.rfft(y_ExN**2), jnp.fft.rfft(y_ExN)
     sums_ExQxN = jnp.fft.irfft(jnp.conj(held_QxF) * values_ExF[:, None], n)
