@@ -32,6 +32,13 @@ def get_config() -> ConfigDict:
         "samples": 50,  # resamplings of the items for an interval
         "predictivity_permutations": 19,  # with more than 5,000 items, where each is a full fit
         "level": 0.95,
+        "ranking": {  # who says which caption of a picture is best: a CSV file (caption,score), or two other models
+            "file": config_dict.placeholder(str),
+            "vision": "efficientnet_lite0",
+            "vision_layer": 17,
+            "language": "minilm",
+            "language_layer": 6,
+        },
         "original": "original",  # folders of the manipulations study
         "pictures": (),
         "manipulated_captions": (),

@@ -50,12 +50,12 @@ def one_for_zero(x: jax.Array) -> jax.Array:
     return jnp.where(x == 0, 1.0, x)
 
 
-def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
+def matmul(a: Array, b: Array) -> jax.Array:
     """a @ b in full float32: accelerators multiply in bfloat16 passes unless told otherwise."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def gram(x_NxD: jax.Array) -> jax.Array:
+def gram(x_NxD: Array) -> jax.Array:
     """x x' in full float32, [N, N]; what lies below the diagonal blocks is copied and not computed."""
     n = len(x_NxD)
     if n < 4 * _STRIPS:
