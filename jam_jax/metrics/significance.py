@@ -150,7 +150,7 @@ def permutation_grid(
         right = prepare(jnp.asarray(y))
         found.append([compare(side, right) for side in left])
         if shifted is None:
-            block = _block(memory, right, permutations)
+            block = min(permutations, _permutations_at_once(memory, statistic, left, right, order_OxN))
             draws.append(_permuted_scores(statistic.compare, statistic.permute, block, left, right, order_OxN))
         else:
             draws.append(_shifted_scores(shifted, left, right, order_OxN))
@@ -224,7 +224,8 @@ def bootstrap_grid(
     whole_x, whole_y = [prepare(x) for x in layers_x], [prepare(y) for y in layers_y]
     score_LxK = np.array(jax.device_get([[compare(a, b) for b in whole_y] for a in whole_x]), np.float64)
     drawn = []
-    block = _block(memory, (whole_x, whole_y), samples)
+    # Preparing a subsample may take two matrices of all its pairs beside what is kept.
+    block = min(_block(memory, (whole_x, whole_y), samples), max(1, memory // (2 * 4 * size**2)))
     for start in range(0, samples, block):
         rows_BxM = rows_SxM[start : start + block]
         sides = [[_each(statistic.prepare, layer[rows_BxM]) for layer in layers] for layers in (layers_x, layers_y)]
@@ -262,6 +263,13 @@ def _items(xs: Sequence[ArrayLike], ys: Sequence[ArrayLike]) -> int:
             "least one layer each, and the same items in all"
         )
     return counts[0]
+
+
+def _permutations_at_once(memory: int, statistic: Splits, left: list[Any], right: Any, order_PxN: jax.Array) -> int:
+    """How many permutations fit in the memory, going by what the compiler sets aside for one."""
+    one = _permuted_scores.lower(statistic.compare, statistic.permute, 1, left, right, order_PxN[:1]).compile()
+    analysis = one.memory_analysis()
+    return max(1, memory // max(1, analysis.temp_size_in_bytes)) if analysis is not None else 1
 
 
 def _block(memory: int, prepared: Any, most: int) -> int:
