@@ -1,9 +1,10 @@
-"""How alike are two embedded vision models and mpnet, over all pairs of their stored layers?
+"""How alike are an embedded vision model and mpnet, over all pairs of their stored layers?
 
     python -m jam_jax.measure --config=configs/measure/layers.py
 
-One item of each of 1,275 emoji concepts, its first caption with tags. With all three language models (72 layer pairs)
-it took 340 s on 2 cores instead of 136, nearly all of it linear predictivity and its permutations.
+One item of each of 1,275 emoji concepts, its first caption with tags; 8 layer pairs, each statistic with 1,000 or more
+permutations. 115 s and 2.6 GB on 2 cores, three quarters of it the null of linear predictivity. Any number of models
+can be compared: --config.data.vision="('vit_s14', 'efficientnet_lite0')" --config.data.language="('mpnet', 'minilm')".
 """
 
 from ml_collections import ConfigDict, config_dict

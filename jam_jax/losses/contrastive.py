@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from jam_jax.errors import JamError
+from jam_jax.losses.latents import normalise, product
 
 Scalar = jax.Array | float
 
@@ -119,8 +120,8 @@ def nearest_captions(language_NxH: jax.Array, k: int) -> jax.Array:
     n = language_NxH.shape[0]
     if not 0 <= k < n:
         raise JamError(f"nearest_captions: k is {k}, but each of {n} captions has {n - 1} others; use 0..{n - 1}")
-    language_NxH = _normalise(language_NxH)
-    sim_NxN = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, _matmul("nh,mh->nm", language_NxH, language_NxH))
+    language_NxH = normalise(language_NxH)
+    sim_NxN = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, product("nh,mh->nm", language_NxH, language_NxH))
     places_NxK = jax.lax.top_k(sim_NxN, k)[1]
     return jnp.zeros((n, n), bool).at[jnp.arange(n)[:, None], places_NxK].set(True)
 
@@ -170,7 +171,7 @@ def _parts(
 
 
 def _logits(vision_NxH: jax.Array, language_NxH: jax.Array, scale: Scalar, same: jax.Array | None) -> _Logits:
-    sim_NxN = _matmul("nh,mh->nm", _normalise(vision_NxH) * scale, _normalise(language_NxH))
+    sim_NxN = product("nh,mh->nm", normalise(vision_NxH) * scale, normalise(language_NxH))
     diagonal_NxN = jnp.eye(sim_NxN.shape[0], dtype=bool)
     # A select and a sum fuse with the other passes over P, also in the gradient; gathering the diagonal would not.
     positive_N = jnp.where(diagonal_NxN, sim_NxN, 0.0).sum(1)
@@ -187,10 +188,10 @@ def _negative_logits(
     if mask is not None:
         # Zero what is masked before any product: 0 * NaN in a gradient would be NaN.
         negatives_NxKxH = jnp.where(mask[:, :, None], negatives_NxKxH, 0.0)
-    vision_NxH = _normalise(vision_NxH) * scale
-    negatives_NxKxH = _normalise(negatives_NxKxH)
-    batch_NxM = _matmul("nh,mh->nm", vision_NxH, negatives_NxKxH.reshape(n * k, width))
-    own_NxK = _matmul("nh,nkh->nk", vision_NxH, negatives_NxKxH)
+    vision_NxH = normalise(vision_NxH) * scale
+    negatives_NxKxH = normalise(negatives_NxKxH)
+    batch_NxM = product("nh,mh->nm", vision_NxH, negatives_NxKxH.reshape(n * k, width))
+    own_NxK = product("nh,nkh->nk", vision_NxH, negatives_NxKxH)
     if mask is not None:
         batch_NxM = jnp.where(mask.reshape(1, n * k), batch_NxM, -jnp.inf)
         own_NxK = jnp.where(mask, own_NxK, -jnp.inf)
@@ -225,24 +226,6 @@ def _log_sum_exp(*blocks: jax.Array) -> jax.Array:
         largest_N = jnp.maximum(largest_N, block.max(1, initial=-jnp.inf))
     largest_N = jax.lax.stop_gradient(largest_N)
     return largest_N + jnp.log(sum(jnp.exp(block - largest_N[:, None]).sum(1) for block in blocks))
-
-
-def _normalise(x: jax.Array) -> jax.Array:
-    """Rows of unit norm in float32; zero rows stay zero.
-
-    Dividing by the largest entry first keeps the squares of very large and very small rows in range. It does not change
-    the result, so it has no part in the gradient.
-    """
-    x = x.astype(jnp.float32)
-    largest = jax.lax.stop_gradient(jnp.abs(x).max(-1, keepdims=True, initial=0.0))
-    x = x / jnp.where(largest == 0, 1.0, largest)
-    square = (x * x).sum(-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.where(square == 0, 1.0, square))
-
-
-def _matmul(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    # Accelerators multiply float32 in bfloat16 passes unless told otherwise.
-    return jnp.einsum(formula, a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _check_all(where: str, vision: jax.Array, language: jax.Array, negatives: jax.Array, members: _Members) -> None:

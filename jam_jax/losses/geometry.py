@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from jam_jax.errors import JamError
-from jam_jax.losses.contrastive import _matmul, _normalise
+from jam_jax.losses.latents import normalise, product
 
 LEAST = 4  # pairs: fewer have no unbiased CKA, and no two offsets without a common item
 
@@ -70,7 +70,7 @@ def cka(vision_NxH: jax.Array, language_NxG: jax.Array) -> jax.Array:
     # Scaling by the mean length leaves CKA as it is and keeps the fourth powers below in range.
     lengths = [jax.lax.stop_gradient(jnp.sqrt((_centred(x) ** 2).sum(-1).mean())) for x in sides]
     scaled = [_centred(x) / jnp.where(length == 0, 1.0, length) for x, length in zip(sides, lengths, strict=True)]
-    return 1 - _cosine(*(_u_centred(_matmul("nh,mh->nm", x, x)) for x in scaled))
+    return 1 - _cosine(*(_u_centred(product("nh,mh->nm", x, x)) for x in scaled))
 
 
 FORMS = {"gram": gram, "rdm": rdm, "offset": offset, "cka": cka}
@@ -91,8 +91,8 @@ def _centred(x_NxH: jax.Array) -> jax.Array:
 
 
 def _cosines(x_NxH: jax.Array) -> jax.Array:
-    unit_NxH = _normalise(x_NxH)
-    return _matmul("nh,mh->nm", unit_NxH, unit_NxH)
+    unit_NxH = normalise(x_NxH)
+    return product("nh,mh->nm", unit_NxH, unit_NxH)
 
 
 def _mean_square_off_diagonal(x_NxN: jax.Array) -> jax.Array:
@@ -114,5 +114,5 @@ def _u_centred(kernel_NxN: jax.Array) -> jax.Array:
 
 def _cosine(a_NxN: jax.Array, b_NxN: jax.Array) -> jax.Array:
     """The cosine of two matrices taken as vectors; 0 where either is zero."""
-    unit_a, unit_b = _normalise(a_NxN.ravel()), _normalise(b_NxN.ravel())
+    unit_a, unit_b = normalise(a_NxN.ravel()), normalise(b_NxN.ravel())
     return (unit_a * unit_b).sum()
