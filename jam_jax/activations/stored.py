@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jam_jax.activations.shards import DTYPES, Shard
+from jam_jax.activations.shards import DTYPES
 from jam_jax.activations.store import Store
 from jam_jax.errors import JamError
 
@@ -54,7 +54,8 @@ class Stored:
         for shard, local, places in pieces:
             left = 0
             for layer, width in zip(self.layers, self._widths, strict=True):
-                codes[order[places], left : left + width] = np.take(self.store.shard(layer, shard).values, local, axis=0)
+                values = self.store.shard(layer, shard).values
+                codes[order[places], left : left + width] = np.take(values, local, axis=0)
                 left += width
         return codes
 
@@ -92,7 +93,7 @@ class Stored:
         """Shard, rows within it and places among ``wanted``, which is sorted."""
         per_shard = self.store.manifest.rows_per_shard
         shards, starts = np.unique(wanted // per_shard, return_index=True)
-        for shard, start, stop in zip(shards.tolist(), starts, [*starts[1:], len(wanted)], strict=True):
+        for shard, start, stop in zip(shards.tolist(), starts, np.append(starts, len(wanted))[1:], strict=True):
             yield shard, wanted[start:stop] - shard * per_shard, np.arange(start, stop)
 
     def _will_read(self, shard: int, local: np.ndarray) -> None:

@@ -1,13 +1,15 @@
 """Batches of a training split that stays on disk, drawn and read by the host as the stores have them."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jam_jax.activations.batches import Rows
 from jam_jax.activations.block_shuffle import BlockShuffle, generator
 from jam_jax.activations.stored import Stored
+
+Array = Any  # NumPy's on the host, JAX's on the device
 
 
 class Codes(NamedTuple):
@@ -19,16 +21,16 @@ class Codes(NamedTuple):
       item, group: int32 [b]. owner: int32 [b, K], item of each negative.
     """
 
-    vision: np.ndarray
-    vision_shard: np.ndarray
-    language: np.ndarray
-    language_shard: np.ndarray
-    negatives: np.ndarray
-    negatives_shard: np.ndarray
-    mask: np.ndarray
-    item: np.ndarray
-    group: np.ndarray
-    owner: np.ndarray
+    vision: Array
+    vision_shard: Array
+    language: Array
+    language_shard: Array
+    negatives: Array
+    negatives_shard: Array
+    mask: Array
+    item: Array
+    group: Array
+    owner: Array
 
 
 class Batches:

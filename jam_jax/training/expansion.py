@@ -1,13 +1,13 @@
 """From what stands in the stores to what a step sees, on the device: int8 and bfloat16 travel as they are."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jam_jax.activations.batches import Batch
 from jam_jax.activations.stored import Stored
-from jam_jax.activations.stream import Codes
+from jam_jax.activations.stream import Array, Codes
 from jam_jax.models.inputs import Inputs
 
 
@@ -19,8 +19,8 @@ class Expansion(NamedTuple):
       inputs: training-set statistics.
     """
 
-    scale: jax.Array
-    offset: jax.Array
+    scale: Array
+    offset: Array
     inputs: Inputs
 
     @classmethod
@@ -30,10 +30,11 @@ class Expansion(NamedTuple):
 
     def __call__(self, codes: jax.Array, shard: jax.Array) -> jax.Array:
         """Inputs float32 [..., P] of codes [..., D] and their shards [...]."""
-        values = codes.astype(jnp.float32)
+        values: Any = codes.astype(jnp.float32)
         if self.scale.size:
             values = values * self.scale[shard] + self.offset[shard]
-        return self.inputs(values)
+        inputs: Any = self.inputs(values)
+        return inputs
 
 
 def expand(codes: Codes, vision: Expansion, language: Expansion) -> Batch:
