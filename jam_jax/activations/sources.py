@@ -2,8 +2,8 @@
 
 import pathlib
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -16,6 +16,7 @@ from jam_jax.config import suggest
 from jam_jax.errors import JamError
 
 EMBEDDED = {"emoji": pathlib.Path(__file__).parents[1] / "assets" / "emoji"}
+RESIDENT_BYTES = 2e9  # of both modalities as float32
 
 
 class Source(NamedTuple):
@@ -69,6 +70,21 @@ def open_store(root: epath.Path, name: str, key: str) -> Store:
 def open_pairs(root: epath.Path) -> Pairs:
     """The pairs of a data set."""
     return Pairs.open(root / "pairs.parquet")
+
+
+def load_both(root: epath.Path, data: Mapping[str, Any], pairs: Pairs) -> tuple[Pairs, Source, Source]:
+    """Vision and language of a config's ``data``, and the pairs without what an export of either had to skip.
+
+    They stay on disk, unread and unhashed, where ``data['resident']`` is 'no', or 'auto' and their values would take
+    more than ``RESIDENT_BYTES``: a fixed size, so that a config means the same order of batches on every machine.
+    """
+    vision, language = (
+        on_disk(root, data[modality], data[f"{modality}_layer"], modality, pairs) for modality in ("vision", "language")
+    )
+    size = sum(4 * source.values.shape[0] * source.values.shape[1] for source in (vision, language))
+    if data["resident"] == "yes" or (data["resident"] == "auto" and size <= RESIDENT_BYTES):
+        vision, language = in_memory(vision), in_memory(language)
+    return without_skipped(pairs, vision, language)
 
 
 def load(root: epath.Path, name: str, layers: Sequence[int], modality: str, pairs: Pairs) -> Source:
