@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.sides import Side, processor
-from benchmarks.worker import keep_freed_memory, serve
+from benchmarks.worker import serve
+from jam_jax.allocator import keep_freed_memory
 
 CASES = {"vit_s14": 48, "mpnet": 512, "minilm": 1024, "smollm2": 512}  # rows of one repetition
 BATCH = 32

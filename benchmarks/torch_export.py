@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from benchmarks.export import BATCH, inputs
-from benchmarks.worker import keep_freed_memory, serve
+from benchmarks.worker import serve
+from jam_jax.allocator import keep_freed_memory
 from jam_jax.backbones import huggingface, weights
 from jam_jax.config import load_file
 

@@ -14,7 +14,8 @@ import torch
 from safetensors.numpy import load_file
 from torch.nn import functional
 
-from benchmarks.worker import SETTINGS, Settings, keep_freed_memory, serve
+from benchmarks.worker import SETTINGS, Settings, serve
+from jam_jax.allocator import keep_freed_memory
 
 
 def trunk(

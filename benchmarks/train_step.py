@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.sides import Side, processor
-from benchmarks.worker import SETTINGS, keep_freed_memory, serve
+from benchmarks.worker import SETTINGS, serve
+from jam_jax.allocator import keep_freed_memory
 
 PEAK_SIZE = 4096
 

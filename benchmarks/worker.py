@@ -1,6 +1,5 @@
 """What both sides of benchmarks/train_step.py share: the settings, the data, the allocator and the conversation."""
 
-import ctypes
 import json
 import resource
 import sys
@@ -55,16 +54,6 @@ class Settings(NamedTuple):
 
 
 SETTINGS = Settings()
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep freed memory in one heap; else every step maps and faults in its temporaries anew."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:
-        return
-    for parameter, value in ((-8, 1), (-4, 0), (-1, 2**31 - 1)):  # M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD
-        libc.mallopt(parameter, value)
 
 
 def serve(commands: dict[str, Callable[[int], object]], **facts: object) -> None:

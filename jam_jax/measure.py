@@ -18,7 +18,7 @@ METRICS = (
     "linear_predictivity", "cka", "cka_biased", "cka_rbf", "rsa", "mutual_knn", "cycle_knn", "cknna", "cca", "svcca",
     "pwcca", "procrustes",
 )  # fmt: skip
-STUDIES = ("layers", "kinds", "preference", "aggregation", "manipulations")
+STUDIES = ("layers", "kinds", "preference", "ranking", "aggregation", "manipulations")
 SCHEMA = {
     "name": Field(str),
     "seed": Field(int, low=0),
@@ -38,6 +38,11 @@ SCHEMA = {
     "samples": Field(int, low=2),
     "predictivity_permutations": Field(int, low=1),
     "level": Field(float, low=0.5, high=0.999),
+    "ranking.file": Field(str, optional=True),
+    "ranking.vision": Field(str),
+    "ranking.vision_layer": Field(int, low=0),
+    "ranking.language": Field(str),
+    "ranking.language_layer": Field(int, low=0),
     "original": Field(str),
     "pictures": Field(str, many=True),
     "manipulated_captions": Field(str, many=True),
@@ -55,7 +60,7 @@ def measure(config: Mapping[str, Any], workdir: str) -> dict[str, Any]:
     folder = pathlib.Path(workdir)
     _check(folder, settings)
     from jam_jax.activations import sources
-    from jam_jax.measuring import aggregated, data, kinds, layers, manipulated, preferred
+    from jam_jax.measuring import aggregated, data, kinds, layers, manipulated, preferred, ranked
     from jam_jax.report import measured
 
     root, wanted = sources.folder(settings["data"]["root"]), settings["studies"]
@@ -70,7 +75,9 @@ def measure(config: Mapping[str, Any], workdir: str) -> dict[str, Any]:
         clock = time.perf_counter()
         timed("pairs", layers.measure(read, settings), clock)
         results["peaks"] = layers.peaks(results["pairs"])
-        for name, study in (("kinds", kinds), ("preference", preferred), ("aggregation", aggregated)):
+        for name, study in (
+            ("kinds", kinds), ("preference", preferred), ("ranking", ranked), ("aggregation", aggregated),
+        ):  # fmt: skip
             if name in wanted:
                 clock = time.perf_counter()
                 timed(name, study.measure(read, settings, results["peaks"]), clock)
@@ -103,8 +110,10 @@ def _check(folder: pathlib.Path, settings: Mapping[str, Any]) -> None:
 
 
 def _command(config: dict[str, Any], workdir: str) -> int:
+    from jam_jax.allocator import keep_freed_memory
     from jam_jax.main import default_workdir
 
+    keep_freed_memory()
     workdir = workdir or default_workdir(config)
     results = measure(config, workdir)
     from jam_jax.report import measured

@@ -34,8 +34,10 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured") / "run"
-    studies = ("layers", "kinds", "preference", "aggregation")
-    settings = SMALL | {"data.root": root, "studies": studies, "data.captions_per_item": 2}
+    studies = ("layers", "kinds", "preference", "ranking", "aggregation")
+    rankers = {"ranking.vision": "eye", "ranking.vision_layer": 1, "ranking.language": "words"}
+    settings = SMALL | rankers | {"data.root": root, "studies": studies, "data.captions_per_item": 2}
+    settings["ranking.language_layer"] = 0
     done = run(f"--workdir={folder}", *flags(settings))
     assert done.returncode == 0, done.stderr
     return folder, json.loads((folder / "results.json").read_text()), done.stdout
@@ -70,6 +72,8 @@ def test_other_studies_take_the_peaks(measured):
     assert kinds["scores"]["matching"] > kinds["scores"]["easy"]
     assert kinds["drops"]["easy"]["drop"] == pytest.approx(kinds["scores"]["matching"] - kinds["scores"]["easy"])
     assert all(r["item_level"]["accuracy"] > 0.8 for r in results["preference"])
+    assert {r["ranking"] for r in results["ranking"]} == {"given", "random"}
+    assert all(r["low"] <= r["best"] - r["worst"] <= r["high"] for r in results["ranking"])
     assert {(r["control"], r["k"]) for r in results["aggregation"]} == {
         (control, k) for control in ("own", "different_items", "shuffled") for k in (1, 2)
     }
@@ -81,7 +85,7 @@ def test_page_figures_and_table_say_the_same(measured):
     peak = next(r for r in results["peaks"] if r["metric"] == "cka")
     assert f"{peak['score']:.3f}" in page and f"{peak['score']:.3f}" in told
     assert "<script" not in page and "http" not in page.replace("http://www.w3.org", "")
-    for name in ("layers-cka", "depth-cka", "kinds", "aggregation-captions-language_to_vision"):
+    for name in ("layers-cka", "depth-cka", "kinds", "ranking-given", "aggregation-captions-language_to_vision"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
         assert (folder / "figures" / f"{name}.svg").read_text().startswith("<?xml")
     rows = list(csv.DictReader((folder / "figures" / "layers-cka.csv").open()))

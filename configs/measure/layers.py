@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
         "studies": ("layers", "kinds", "preference"),
         "data": {
             "root": "emoji",  # embedded, or a folder with pairs.parquet and stores
-            "vision": ("vit_s14", "efficientnet_lite0"),
+            "vision": ("vit_s14",),
             "vision_layer": (),  # empty: all that are stored
             "language": ("mpnet",),
             "language_layer": (),
@@ -30,9 +30,15 @@ def get_config() -> ConfigDict:
         "metrics": ("linear_predictivity", "cka", "mutual_knn", "cknna"),
         "permutations": 1000,
         "samples": 50,  # resamplings of the items for an interval
-        # Each permutation of linear predictivity is a full fit: thousands of times the price of the others.
-        "predictivity_permutations": 19,
+        "predictivity_permutations": 19,  # with more than 5,000 items, where each is a full fit
         "level": 0.95,
+        "ranking": {  # who says which caption of a picture is best: a CSV file (caption,score), or two other models
+            "file": config_dict.placeholder(str),
+            "vision": "efficientnet_lite0",
+            "vision_layer": 17,
+            "language": "minilm",
+            "language_layer": 6,
+        },
         "original": "original",  # folders of the manipulations study
         "pictures": (),
         "manipulated_captions": (),

@@ -22,7 +22,7 @@ def peaks(records: Sequence[Record]) -> list[Record]:
     """The best layer pair of each metric, direction and pair of backbones.
 
     ``vision_depth`` and ``language_depth`` are its place between the shallowest measured layer (0) and the deepest (1).
-    A peak is the largest of many scores: its own p does not allow for that.
+    A peak is the largest of many scores: ``p_adjusted`` allows for that, ``p`` does not.
     """
     found = []
     for group in grouped(records):

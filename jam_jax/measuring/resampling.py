@@ -10,7 +10,8 @@ import scipy.special
 
 from jam_jax.measuring import grids
 from jam_jax.metrics import significance
-from jam_jax.metrics.predictivity_interval import predictivity_draws
+from jam_jax.metrics.predictivity import held_out
+from jam_jax.metrics.predictivity_interval import Draws
 from jam_jax.metrics.statistics import STATISTICS
 
 Score = Callable[[np.ndarray, np.ndarray], float]
@@ -31,8 +32,11 @@ def resampled(metric: str, direction: str, settings: Mapping[str, Any]) -> Resam
 
         def predicted(x_NxD: np.ndarray, y_NxE: np.ndarray) -> tuple[float, np.ndarray]:
             source, target = (y_NxE, x_NxD) if direction == "language_to_vision" else (x_NxD, y_NxE)
-            score, draws = predictivity_draws([source], [target], samples, seed)
-            return float(score[0, 0]), draws[:, 0, 0] - draws[:, 0, 0].mean()
+            draws = Draws(1, 1, samples, seed)
+            for fold in held_out([source], [target]):
+                draws.add(*fold)
+            drawn_B = draws.drawn_BxLxK[:, 0, 0]
+            return float(draws.score_LxK[0, 0]), drawn_B - drawn_B.mean()
 
         return predicted
     return subsampled(score_of(metric, direction), samples, seed)

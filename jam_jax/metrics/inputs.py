@@ -7,6 +7,8 @@ import numpy as np
 from jam_jax.errors import JamError
 from jam_jax.metrics.arrays import Array
 
+_STRIPS = 4  # of a Gram matrix: 10 of 16 blocks are computed, and blocks stay large enough to be fast
+
 
 def check(where: str, *sides: Array, least: int = 2) -> None:
     """Raise JamError unless all sides are [N, width] of the same N >= least and finite (unknown while tracing)."""
@@ -17,11 +19,13 @@ def check(where: str, *sides: Array, least: int = 2) -> None:
             raise JamError(f"{where}: x has {len(sides[0])} rows and y {len(x)}; row n of both must be the same item")
         if len(x) < least:
             raise JamError(f"{where}: {len(x)} items are too few; it needs at least {least}")
-        if not isinstance(x, jax.core.Tracer) and not bool(jnp.isfinite(x).all()):
+        xp = np if isinstance(x, np.ndarray) else jnp
+        if not isinstance(x, jax.core.Tracer) and not bool(xp.isfinite(x).all()):
             bad = int(np.flatnonzero(~np.isfinite(np.asarray(x)).all(axis=1))[0])
             raise JamError(f"{where}: row {bad} of {name} holds NaN or infinity; every activation must be finite")
 
 
+@jax.jit
 def centred(x_NxD: Array) -> jax.Array:
     """Rows minus their mean, over the largest entry: float32 [N, D]; all that uses it is free of scale.
 
@@ -33,6 +37,7 @@ def centred(x_NxD: Array) -> jax.Array:
     return x_NxD - x_NxD.mean(0)
 
 
+@jax.jit
 def unit_rows(x_NxD: Array) -> jax.Array:
     """Rows of unit norm, float32 [N, D]; zero rows stay zero."""
     x_NxD = jnp.asarray(x_NxD).astype(jnp.float32)
@@ -45,6 +50,21 @@ def one_for_zero(x: jax.Array) -> jax.Array:
     return jnp.where(x == 0, 1.0, x)
 
 
-def matmul(a: jax.Array, b: jax.Array) -> jax.Array:
+def matmul(a: Array, b: Array) -> jax.Array:
     """a @ b in full float32: accelerators multiply in bfloat16 passes unless told otherwise."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def gram(x_NxD: Array) -> jax.Array:
+    """x x' in full float32, [N, N]; what lies below the diagonal blocks is copied and not computed."""
+    n = len(x_NxD)
+    if n < 4 * _STRIPS:
+        return matmul(x_NxD, x_NxD.T)
+    ends = [n * i // _STRIPS for i in range(_STRIPS + 1)]
+    blocks = {
+        (i, j): matmul(x_NxD[ends[i] : ends[i + 1]], x_NxD[ends[j] : ends[j + 1]].T)
+        for i in range(_STRIPS)
+        for j in range(i, _STRIPS)
+    }
+    strips = [[blocks[i, j] if i <= j else blocks[j, i].T for j in range(_STRIPS)] for i in range(_STRIPS)]
+    return jnp.concatenate([jnp.concatenate(strip, axis=1) for strip in strips])

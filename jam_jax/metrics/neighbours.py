@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jam_jax.errors import JamError
 from jam_jax.metrics.arrays import Array
-from jam_jax.metrics.inputs import check, matmul
+from jam_jax.metrics.inputs import check, gram, matmul
 
 _BLOCK_ENTRIES = 1 << 25  # of inner products at a time: 128 MB
 
@@ -132,6 +132,12 @@ def _hsic(x: Neighbourhood, y: Neighbourhood, unbiased: bool) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _nearest(x_NxD: jax.Array, k: int, itself: bool) -> tuple[jax.Array, jax.Array]:
     """Places and inner products of the k nearest, [N, k] both."""
+    if len(x_NxD) ** 2 <= _BLOCK_ENTRIES:
+        sim_NxN = gram(x_NxD)
+        if not itself:
+            sim_NxN = jnp.where(jnp.eye(len(x_NxD), dtype=bool), -jnp.inf, sim_NxN)
+        products_NxK, places_NxK = jax.lax.top_k(sim_NxN, k)
+        return places_NxK, products_NxK
 
     def of_one(item: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         place, row_D = item

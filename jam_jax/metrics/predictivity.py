@@ -151,7 +151,11 @@ def predictivity_grid(
 
 
 def held_out(
-    xs: Sequence[ArrayLike], ys: Sequence[ArrayLike], alphas: Sequence[float], folds: int, seed: int
+    xs: Sequence[ArrayLike],
+    ys: Sequence[ArrayLike],
+    alphas: Sequence[float] = ALPHAS,
+    folds: int = 5,
+    seed: int = 42,
 ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
     """For each fold and layer pair: indices of source and target, predictions and targets of the fold's items [S, E].
 

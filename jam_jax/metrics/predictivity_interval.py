@@ -34,36 +34,40 @@ def predictivity_bootstrap(
     Raises:
       JamError: as ``predictivity_grid``; fewer than 2 samples, or a level outside (0, 1).
     """
-    if samples < 2 or not 0 < level < 1:
-        raise JamError(f"predictivity_bootstrap: {samples} samples at level {level}; expected >= 2, and 0 < level < 1")
-    score_LxK, drawn_BxLxK = predictivity_draws(xs, ys, samples, seed, alphas, folds, fold_seed)
-    margin_LxK = scipy.special.ndtri(0.5 + level / 2) * drawn_BxLxK.std(0, ddof=1)
-    return score_LxK - margin_LxK, score_LxK + margin_LxK
+    draws = Draws(len(xs), len(ys), samples, seed, folds)
+    for fold in held_out(xs, ys, alphas, folds, fold_seed):
+        draws.add(*fold)
+    return draws.interval(level)
 
 
-def predictivity_draws(
-    xs: Sequence[ArrayLike],
-    ys: Sequence[ArrayLike],
-    samples: int = 200,
-    seed: int = 0,
-    alphas: Sequence[float] = ALPHAS,
-    folds: int = 5,
-    fold_seed: int = 42,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Linear predictivity [Lx, Ly] and its resamplings [B, Lx, Ly], from which ``predictivity_bootstrap`` is made.
+class Draws:
+    """Linear predictivity of Lx sources and Ly targets, and its resamplings, from the folds of ``held_out``.
 
-    Every layer pair, and every call for as many items, draws the same items: differences of resamplings are those of a
-    difference of scores.
+    Every layer pair, and any two of as many items, draw the same items: differences of resamplings are those of a
+    difference of scores. Attributes score_LxK, and drawn_BxLxK for B samples. Raises JamError for fewer than 2 samples.
     """
-    score_LxK, drawn_BxLxK = np.zeros((len(xs), len(ys))), np.zeros((samples, len(xs), len(ys)))
-    generators: dict[tuple[int, int], np.random.Generator] = {}
-    for i, j, prediction_SxE, y_SxE in held_out(xs, ys, alphas, folds, fold_seed):
+
+    def __init__(self, sources: int, targets: int, samples: int = 200, seed: int = 0, folds: int = 5):
+        if samples < 2:
+            raise JamError(f"predictivity_bootstrap: {samples} samples; expected 2 or more")
+        self.score_LxK, self.drawn_BxLxK = np.zeros((sources, targets)), np.zeros((samples, sources, targets))
+        self._seed, self._folds = seed, folds
+        self._generators: dict[tuple[int, int], np.random.Generator] = {}
+
+    def add(self, i: int, j: int, prediction_SxE: np.ndarray, y_SxE: np.ndarray) -> None:
+        """One fold of source i and target j."""
         items = len(y_SxE)
-        generator = generators.setdefault((i, j), np.random.default_rng(seed))
-        weights_BxS = generator.multinomial(items, np.full(items, 1 / items), size=samples) / items
-        score_LxK[i, j] += pearson(prediction_SxE, y_SxE).mean() / folds
-        drawn_BxLxK[:, i, j] += _weighted(weights_BxS, prediction_SxE, y_SxE).mean(1) / folds
-    return score_LxK, drawn_BxLxK
+        generator = self._generators.setdefault((i, j), np.random.default_rng(self._seed))
+        weights_BxS = generator.multinomial(items, np.full(items, 1 / items), size=len(self.drawn_BxLxK)) / items
+        self.score_LxK[i, j] += pearson(prediction_SxE, y_SxE).mean() / self._folds
+        self.drawn_BxLxK[:, i, j] += _weighted(weights_BxS, prediction_SxE, y_SxE).mean(1) / self._folds
+
+    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """(low, high) as ``predictivity_bootstrap``; raises JamError for a level outside (0, 1)."""
+        if not 0 < level < 1:
+            raise JamError(f"predictivity_bootstrap: level is {level}; expected 0 < level < 1")
+        margin_LxK = scipy.special.ndtri(0.5 + level / 2) * self.drawn_BxLxK.std(0, ddof=1)
+        return self.score_LxK - margin_LxK, self.score_LxK + margin_LxK
 
 
 def _weighted(weights_BxS: np.ndarray, a_SxE: np.ndarray, b_SxE: np.ndarray) -> np.ndarray:
@@ -82,4 +86,4 @@ def _unit(x_SxE: np.ndarray) -> np.ndarray:
     return centred_SxE / np.where(deviation_E > 0, deviation_E, 1)
 
 
-__all__ = ["predictivity_bootstrap", "predictivity_draws"]
+__all__ = ["Draws", "predictivity_bootstrap"]

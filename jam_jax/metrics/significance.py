@@ -59,9 +59,9 @@ def against(score: ArrayLike, draws: ArrayLike, *, quantile: float = 0.95, maxim
     """A score [...] against permuted scores [P, ...], P >= 1.
 
     calibrated = max(0, (score - c) / (maximum - c)), where the critical value c is the order statistic of rank
-    ceil(quantile * (P + 1)) of the score and its draws together: above it p <= 1 - quantile. This is the rectified,
-    rescaled form of null calibration that arXiv 2602.14486 proposes, so scores of models of different width and depth
-    share a zero. It is 0 where c reaches the maximum. NaN never helps: a draw that is NaN counts as >= the score, and
+    ceil(quantile * (P + 1)) of the score and its draws together: above it p <= 1 - quantile. This is the calibration of
+    arXiv 2602.14486 (its algorithm 1, in the authors' code), so scores of models of different width and depth share a
+    zero. It is 0 where c reaches the maximum. NaN never helps: a draw that is NaN counts as >= the score, and
     a score that is NaN has p = 1.
     """
     score, draws = np.asarray(score, np.float64), np.asarray(draws, np.float64)
@@ -79,6 +79,21 @@ def against(score: ArrayLike, draws: ArrayLike, *, quantile: float = 0.95, maxim
         critical = ordered[math.ceil(quantile * (count + 1)) - 1]
         calibrated = np.where(critical < maximum, np.maximum(0, (score - critical) / (maximum - critical)), 0.0)
     return Null(score, mean, std, z, (1 + count - below) / (1 + count), calibrated, draws)
+
+
+def adjusted(score: ArrayLike, draws: ArrayLike) -> np.ndarray:
+    """p of each of many scores [...] when the best of them is looked for: draws [P, ...] of the same permutations.
+
+    (1 + number of permutations whose largest score of all is >= this one) / (1 + P): Westfall and Young's single-step
+    maxT, which holds the chance of a single false finding; at the best score it is the p of the maximum, the
+    aggregation-aware calibration of arXiv 2602.14486.
+    """
+    score, draws = np.asarray(score, np.float64), np.asarray(draws, np.float64)
+    if draws.shape[1:] != score.shape or not len(draws):
+        raise JamError(f"significance: the score has shape {score.shape}, draws {draws.shape}; expected [P, *score]")
+    largest_P = draws.reshape(len(draws), -1).max(1)
+    below = (largest_P.reshape(-1, *[1] * score.ndim) < score - _TIE * np.abs(score)).sum(0)
+    return (1 + len(draws) - below) / (1 + len(draws))
 
 
 def orders(permutations: int, items: int, seed: int) -> np.ndarray:
@@ -255,4 +270,4 @@ def _block(memory: int, prepared: Any, most: int) -> int:
     return int(np.clip(memory // max(1, 2 * size), 1, most))
 
 
-__all__ = ["Null", "against", "bootstrap", "bootstrap_grid", "orders", "permutation", "permutation_grid"]
+__all__ = ["Null", "adjusted", "against", "bootstrap", "bootstrap_grid", "orders", "permutation", "permutation_grid"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from jam_jax.errors import JamError
 from jam_jax.metrics.arrays import Array
-from jam_jax.metrics.inputs import centred, check, matmul, one_for_zero, unit_rows
+from jam_jax.metrics.inputs import centred, check, gram, matmul, one_for_zero, unit_rows
 
 KERNELS = ("linear", "rbf")
 DISTANCES = ("correlation", "cosine", "euclidean")
@@ -75,7 +75,7 @@ def prepare_cka(
     n = len(x_NxD)
     if kernel == "linear":
         x_NxD = centred(x_NxD)
-        gram_NxN = matmul(x_NxD, x_NxD.T)
+        gram_NxN = gram(x_NxD)
     else:
         square_NxN = _squared_distances(x_NxD)
         width = jnp.median(_upper(square_NxN)) if sigma is None else sigma**2
@@ -104,7 +104,7 @@ def prepare_rsa(x_NxD: Array, *, distance: str = "correlation", compare: str = "
         if distance == "correlation":
             x_NxD = centred(jnp.asarray(x_NxD).T).T
         x_NxD = unit_rows(x_NxD)
-        distance_NxN = 1 - matmul(x_NxD, x_NxD.T)
+        distance_NxN = 1 - gram(x_NxD)
     pairs_P = _upper(distance_NxN)
     if compare == "spearman":
         pairs_P = _ranks(pairs_P)
@@ -145,20 +145,39 @@ def shifted_inner(x_NxN: jax.Array, y_NxN: jax.Array, order_N: jax.Array) -> jax
     n = len(order_N)
     spectrum_F = jnp.einsum(
         "of,of->f",
-        jnp.conj(_diagonal_spectra(x_NxN, order_N)),
-        _diagonal_spectra(y_NxN, order_N),
+        jnp.conj(diagonal_spectra(x_NxN[order_N][:, order_N])),
+        diagonal_spectra(y_NxN[order_N][:, order_N]),
         precision=jax.lax.Precision.HIGHEST,
     )
     return jnp.fft.irfft(spectrum_F, n)
 
 
-def _diagonal_spectra(x_NxN: jax.Array, order_N: jax.Array) -> jax.Array:
-    """Fourier transforms of the cyclic diagonals 0..N/2, times the root of how often each occurs in a symmetric x."""
-    n = len(order_N)
+def diagonal_spectra(x_NxN: jax.Array) -> jax.Array:
+    """Fourier transforms [N/2 + 1, F] of the cyclic diagonals 0..N/2 of a symmetric matrix.
+
+    Each is multiplied by the root of how often it occurs, so that the inner product of two such spectra is that of the
+    whole matrices.
+    """
+    n = len(x_NxN)
     offset_O = jnp.arange(n // 2 + 1)
     column_OxN = (jnp.arange(n) + offset_O[:, None]) % n
-    weight_O = jnp.where((offset_O == 0) | (2 * offset_O == n), 1.0, jnp.sqrt(2.0))
-    return jnp.fft.rfft(x_NxN[order_N[None, :], order_N[column_OxN]] * weight_O[:, None])
+    return jnp.fft.rfft(x_NxN[jnp.arange(n), column_OxN] * _occurrence(n)[:, None])
+
+
+def vector_spectra(y_ExN: jax.Array) -> jax.Array:
+    """``diagonal_spectra`` of y y' for each row y of the array: [E, N/2 + 1, F]."""
+    n = y_ExN.shape[1]
+    doubled_ExN = jnp.concatenate([y_ExN, y_ExN], axis=1)
+    shifted_ExOxN = jax.vmap(lambda o: jax.lax.dynamic_slice_in_dim(doubled_ExN, o, n, 1), out_axes=1)(
+        jnp.arange(n // 2 + 1)
+    )
+    return jnp.fft.rfft(y_ExN[:, None] * shifted_ExOxN * _occurrence(n)[:, None])
+
+
+def _occurrence(n: int) -> jax.Array:
+    """Root of how often each of the diagonals 0..N/2 occurs in a symmetric matrix, [N/2 + 1]."""
+    offset_O = jnp.arange(n // 2 + 1)
+    return jnp.where((offset_O == 0) | (2 * offset_O == n), 1.0, jnp.sqrt(2.0))
 
 
 def _squared_distances(x_NxD: Array) -> jax.Array:
@@ -166,7 +185,7 @@ def _squared_distances(x_NxD: Array) -> jax.Array:
     x_NxD = (x_NxD - x_NxD[:1]).astype(jnp.float32)
     x_NxD = x_NxD - x_NxD.mean(0)
     norm_N = (x_NxD * x_NxD).sum(1)
-    square_NxN = jnp.maximum(norm_N + norm_N[:, None] - 2 * matmul(x_NxD, x_NxD.T), 0.0)
+    square_NxN = jnp.maximum(norm_N + norm_N[:, None] - 2 * gram(x_NxD), 0.0)
     # Equal rows are at distance 0; the difference of two large numbers says so only roughly.
     return _hollow(_without_noise(square_NxN, norm_N + norm_N[:, None]))
 

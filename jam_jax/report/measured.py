@@ -133,6 +133,7 @@ def every_figure(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Figure,
         figure = figures.lines(curves, title, "layer / deepest measured layer", "score")
         yield _file("depth", metric, direction), title, figure, chosen
     yield from _kinds(results.get("kinds", []))
+    yield from _ranking(results.get("ranking", []))
     yield from _aggregation(results.get("aggregation", []))
     yield from _manipulations(results.get("manipulations", []))
 
@@ -149,6 +150,18 @@ def _kinds(records: Sequence[Record]) -> Iterator[tuple[str, str, Figure, Sequen
     ]  # fmt: skip
     title = "Matching, easy and hard pairs"
     yield "kinds", title, figures.bars(groups, values, {}, title, "score"), flat
+
+
+def _ranking(records: Sequence[Record]) -> Iterator[tuple[str, str, Figure, Sequence[Record]]]:
+    for ranking in dict.fromkeys(r["ranking"] for r in records):
+        chosen = [r for r in records if r["ranking"] == ranking]
+        groups = [f"{_titled(r['metric'], r['direction'])}, {r['vision']} {r['language']}" for r in chosen]
+        title = f"Best against worst caption, ranking {ranking}"
+        differences = {"difference": [r["difference"] for r in chosen]}
+        margins = {"difference": [(r["low"], r["high"]) for r in chosen]}
+        flat = [{k: v for k, v in r.items() if k != "kinds"} for r in chosen]
+        figure = figures.bars(groups, differences, margins, title, "score of the best - score of the worst")
+        yield f"ranking-{ranking}", title, figure, flat
 
 
 def _aggregation(records: Sequence[Record]) -> Iterator[tuple[str, str, Figure, Sequence[Record]]]:

@@ -1,4 +1,5 @@
-from jam_jax.measuring import layers
+from jam_jax import measure
+from jam_jax.measuring import grids, layers
 
 
 def record(vision_layer, language_layer, score):
@@ -20,3 +21,7 @@ def test_peak_and_profiles_of_a_matrix():
 def test_a_single_layer_has_no_depth():
     (peak,) = layers.peaks([record(3, 1, 0.5)])
     assert peak["vision_depth"] is None and peak["language_depth"] is None
+
+
+def test_the_config_knows_every_metric():
+    assert set(measure.METRICS) == set(grids.METRICS)

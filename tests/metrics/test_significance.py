@@ -1,10 +1,12 @@
 from typing import NamedTuple
 
+import calibrated_similarity
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 from jam_jax import metrics
 from jam_jax.errors import JamError
@@ -67,6 +69,29 @@ def test_a_grid_equals_its_pairs_whatever_the_memory(memory):
     for ours, theirs in zip(grid, pair, strict=True):
         np.testing.assert_allclose(ours[..., 1, 0], theirs, rtol=1e-4)
     assert grid.score[0, 1] == pytest.approx(1) and grid.p[0, 1] == 1 / 8
+
+
+def test_p_and_calibrated_scores_are_those_of_the_public_package():
+    x, y = related(30, 0.4, 1)
+    other, more = related(30, 0.3, 2)
+    turns = iter(np.tile(significance.orders(40, 30, seed=5), (5, 1)))
+    public = {
+        "K": 40, "perm_fn": lambda *_: torch.from_numpy(next(turns).astype(np.int64)), "alpha": 0.1,
+        "sim": lambda a, b: float(KNN.compare(*(KNN.prepare(jnp.asarray(z.numpy())) for z in (a, b)))),
+    }  # fmt: skip
+
+    as_torch = {name: torch.from_numpy(side) for name, side in zip("xyom", (x, y, other, more), strict=True)}
+    null = significance.permutation_grid(KNN, [x, other], [y, more], permutations=40, seed=5, quantile=0.9)
+    for i, j, a, b in ((0, 0, "x", "y"), (1, 1, "o", "m")):
+        score, p, _ = calibrated_similarity.calibrate(as_torch[a], as_torch[b], **public)
+        assert null.calibrated[i, j] == pytest.approx(float(score), abs=1e-6)
+        assert null.p[i, j] == pytest.approx(float(p))
+    _, p, _ = calibrated_similarity.calibrate_layers(
+        [as_torch["x"], as_torch["o"]], [as_torch["y"], as_torch["m"]], agg="max", **public
+    )
+    adjusted = significance.adjusted(null.score, null.draws)
+    assert adjusted.flat[null.score.argmax()] == pytest.approx(float(p))
+    assert (adjusted >= null.p).all()
 
 
 def test_p_is_uniform_under_the_null():
