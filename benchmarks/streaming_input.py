@@ -3,9 +3,10 @@
     python -m benchmarks.streaming_input --folder /scratch --json benchmarks/results/streaming_input.json
 
 Both sides train the plain modulator of JAM with Spread and one hard negative, each in a process of its own, in turns.
-The streamed side may have ``--limit`` gigabytes of data (RLIMIT_DATA: heap and anonymous maps; pages of mapped files
-are the system's to drop). The store is ten times that, and is dropped from the page cache before each turn. Needs that
-much room in ``--folder``, which is emptied again.
+The streamed side may have so many gigabytes of data (RLIMIT_DATA: heap and anonymous maps; pages of mapped files are the
+system's to drop), the store is ten times that, and it is dropped from the page cache before each turn. A step at batch
+4096 needs 4 GB itself, whatever feeds it, so by default it is measured against a smaller multiple; ``--gigabytes 40``
+makes that ten as well. Needs that much room in ``--folder``, which is emptied again.
 """
 
 import argparse
@@ -22,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.sides import Side, processor
-from benchmarks.worker import SETTINGS, keep_freed_memory, serve
+from benchmarks.worker import SETTINGS, serve
+from jam_jax.allocator import keep_freed_memory
 
 ROWS_PER_SHARD = 32_768
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -151,17 +153,17 @@ def drop_from_cache(folder: pathlib.Path) -> None:
             os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def measure(folder: pathlib.Path, asked: argparse.Namespace) -> tuple[Any, Any]:
+def measure(folder: pathlib.Path, asked: argparse.Namespace, batch: int, limit: float) -> tuple[Any, Any]:
     """Examples per second of each turn, and what the streamed side held at most, in gigabytes."""
-    common = ("benchmarks.streaming_input", "--folder", str(folder), "--batch", str(asked.batch))
+    common = ("benchmarks.streaming_input", "--folder", str(folder), "--batch", str(batch))
     drop_from_cache(folder)
-    streamed = Side(asked.threads, *common, "--worker", "streamed", "--limit", str(asked.limit))
+    streamed = Side(asked.threads, *common, "--worker", "streamed", "--limit", str(limit))
     resident = Side(asked.threads, *common, "--worker", "resident", "--count", str(asked.count))
     found: dict[str, list[float]] = {"streamed": [], "resident": []}
     for _ in range(asked.rounds):
         drop_from_cache(folder)
         for name, side in (("streamed", streamed), ("resident", resident)):
-            found[name].append(asked.batch / side.time("train", asked.count)["wall"])
+            found[name].append(batch / side.time("train", asked.count)["wall"])
     held = streamed.data_gigabytes()
     for side in (streamed, resident):
         side.close()
@@ -173,14 +175,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="where the store is put for the while")
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--limit", type=float, default=1.5, help="gigabytes of data that the streamed side may have")
-    parser.add_argument("--batch", type=int, default=4096)
-    parser.add_argument("--times", type=float, default=10.0, help="size of the store in limits")
+    parser.add_argument("--gigabytes", type=float, default=15.0, help="size of the store")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1024, 4096])
+    parser.add_argument("--limits", type=float, nargs="+", default=[1.5, 4.0], help="gigabytes of data, for each batch")
     parser.add_argument("--dtype", choices=tuple(BYTES), default="bfloat16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=16, help="steps in a turn")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--worker", choices=("streamed", "resident"), help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
         keep_freed_memory()
@@ -191,22 +195,23 @@ def main() -> None:
     if asked.worker == "resident":
         return serve_resident(asked.batch, asked.count)
     row = 2 * SETTINGS.width * BYTES[asked.dtype]
-    items = int(asked.times * asked.limit * 1e9) // row
-    load = os.getloadavg()[0]
+    items = int(asked.gigabytes * 1e9) // row
+    environment: dict[str, Any] = {
+        "python": platform.python_version(), "machine": f"{platform.machine()}, {processor()}",
+        "cores": os.cpu_count(), "threads": asked.threads, "load_before": os.getloadavg()[0],
+    }  # fmt: skip
+    rows = []
     with tempfile.TemporaryDirectory(dir=asked.folder) as scratch:
         folder = pathlib.Path(scratch)
         write_stores(folder, items, asked.dtype)
-        found, held = measure(folder, asked)
-    ours, peer = (statistics.median(found[name]) for name in ("streamed", "resident"))
-    case = f"{items} {asked.dtype} pairs of {row} bytes, {asked.limit} GB allowed, batch {asked.batch}"
-    rows = [{"case": case, "ours": ours, "peer": peer, "unit": "examples/s", "ratio": ours / peer}]
-    print(f"{case}: {ours:.0f} examples/s streamed, {peer:.0f} resident, {ours / peer:.2f} x; {held:.2f} GB held")
+        for batch, limit in zip(asked.batches, asked.limits, strict=True):
+            found, held = measure(folder, asked, batch, limit)
+            ours, peer = (statistics.median(found[name]) for name in ("streamed", "resident"))
+            case = f"batch {batch}, {asked.gigabytes:g} GB of {asked.dtype} in {limit:g} GB"
+            rows.append({"case": case, "ours": ours, "peer": peer, "unit": "examples/s", "ratio": ours / peer})
+            environment[f"batch {batch}"] = {"examples_per_s": found, "held_gigabytes": held, "pairs": items}
+            print(f"{case}: {ours:.0f} examples/s streamed, {peer:.0f} resident, {ours / peer:.2f} x", flush=True)
     if asked.json:
-        environment = {
-            "python": platform.python_version(), "machine": f"{platform.machine()}, {processor()}",
-            "cores": os.cpu_count(), "threads": asked.threads, "load_before": load, "held_gigabytes": held,
-            "examples_per_s": found,
-        }  # fmt: skip
         content = {"name": "streaming_input", "environment": environment, "rows": rows}
         asked.json.write_text(json.dumps(content, indent=1) + "\n")
     return None

@@ -13,7 +13,7 @@ from jam_jax.training.expansion import Expansion, expand
 from jam_jax.training.state import State
 from jam_jax.training.step import Step
 
-AHEAD = 2  # batches on the device before their step begins, and steps queued there before the host waits for one
+AHEAD = 2  # batches that are on the device before their step begins
 
 Metrics = dict[str, jax.Array]
 
@@ -63,14 +63,12 @@ class Streamed:
             self._read = prefetched(self._batches, step)
         self._next = -1  # until this call has come to its end
         sums: Metrics = {}
-        queued: collections.deque[Metrics] = collections.deque()
         for _ in range(count):
             states, metrics = self._one(states, self._take(), *self._expansions)
+            # One step late: the device has its next step already. Without this the host would queue an epoch of
+            # batches there, and on a CPU the temporaries of every step that is queued.
+            jax.block_until_ready(sums)
             sums = self._add(sums, metrics) if sums else metrics
-            queued.append(metrics)
-            if len(queued) > AHEAD:
-                # The device has its next steps already; without this the host would queue an epoch of batches there.
-                jax.block_until_ready(queued.popleft())
         self._next = step + count
         return states, {name: total / count for name, total in sums.items()}
 
