@@ -3,10 +3,10 @@
     python -m benchmarks.streaming_input --folder /scratch --json benchmarks/results/streaming_input.json
 
 Both sides train the plain modulator of JAM with Spread and one hard negative, each in a process of its own, in turns.
-The streamed side may have so many gigabytes of data (RLIMIT_DATA: heap and anonymous maps; pages of mapped files are the
-system's to drop), the store is ten times that, and it is dropped from the page cache before each turn. A step at batch
-4096 needs 4 GB itself, whatever feeds it, so by default it is measured against a smaller multiple; ``--gigabytes 40``
-makes that ten as well. Needs that much room in ``--folder``, which is emptied again.
+The streamed side may have so many gigabytes of data (RLIMIT_DATA: heap and anonymous maps; pages of mapped files are
+the system's to drop), the store is ten times that, and it is dropped from the page cache before each turn. A step at
+batch 4096 needs 4 GB itself, whatever feeds it, so by default it is measured against a smaller multiple; with
+``--gigabytes 40`` that is ten as well. Needs that much room in ``--folder``, which is emptied again.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """How matrix products of the modulator are computed: in float32, or with bfloat16 factors and float32 sums.
 
-What that changes, by test: each part of the loss by less than 0.1 % for the same parameters, and by less than 1 % over 30
-steps that take the loss to a tenth. Parameters, optimizer, normalisation and losses are float32 either way.
+What that changes, by test: each part of the loss by less than 0.1 % for the same parameters, and by less than 1 % over
+30 steps that take the loss to a tenth. Parameters, optimizer, normalisation and losses are float32 either way.
 """
 
 from collections.abc import Callable

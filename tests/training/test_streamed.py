@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec
 
 from jam_jax import parallel
 from jam_jax.activations import batches
@@ -49,13 +48,12 @@ class Streams:
             *self.stored.values(), self.rows, group, batch=16, negatives=2, epochs=3, seed=0, shuffle=shuffle, **share
         )
 
-    def advance(self, train_step=None, at_once=None):
+    def advance(self, train_step=None, at_once=None, **share):
         """Training with this step, or with one that adds up what it sees and compiles in no time."""
         mesh = parallel.data_mesh()
-        rows = NamedSharding(mesh, PartitionSpec("data"))
         return Streamed(
-            train_step or walk, self.batches(), *parallel.replicate(self.expansions, mesh), at_once=at_once,
-            place=functools.partial(jax.tree.map, lambda x: jax.make_array_from_process_local_data(rows, x)),
+            train_step or walk, self.batches(**share), *parallel.replicate(self.expansions, mesh), at_once=at_once,
+            place=functools.partial(parallel.gather_rows, mesh=mesh),
             constrain=functools.partial(parallel.constrain_rows, mesh=mesh),
         )  # fmt: skip
 
