@@ -48,6 +48,11 @@ class Side:
         status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
+    def data_gigabytes(self) -> float:
+        """What Linux counts against RLIMIT_DATA of the process now: heap and private writable maps."""
+        status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmData:")[1].split()[0]) * 1024 / 1e9
+
     def close(self) -> None:
         self._process.send_signal(signal.SIGCONT)
         self._stdin.close()

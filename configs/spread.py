@@ -26,6 +26,9 @@ def get_config() -> ConfigDict:
             "standardise": True,
             "constant": "stop",  # dimensions that never vary; "keep_mean": let them in as zeros
             "components": 1024,  # leading principal components kept, 0: all dimensions
+            # Where the train split is while training: "yes" on the device, "no" on disk, read batch by batch in an
+            # order that is random over 65,536 items; "auto" on the device up to 2 GB.
+            "resident": "auto",
         },
         "objective": {
             "name": "spread",
@@ -64,6 +67,7 @@ def get_config() -> ConfigDict:
             "weight_decay": 0.5,
             "warmup": 0.05,
             "clip": 1.0,
+            "precision": "float32",  # of matrix products in training; "bfloat16" is faster on accelerators, not on CPUs
             "validate_every": 1,
             "checkpoint_every": 4,
             "patience": 5,

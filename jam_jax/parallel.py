@@ -37,3 +37,9 @@ def check_batch(batch: int, mesh: Mesh, where: str) -> None:
 def constrain_rows(tree: Any, mesh: Mesh) -> Any:
     """Inside jit: lays the first axis of every array along the devices, so that a batch is computed in parallel."""
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec("data")))
+
+
+def gather_rows(tree: Tree, mesh: Mesh) -> Tree:
+    """Arrays of all processes' rows laid along the devices; each process gives its own, and only these are its."""
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), tree)

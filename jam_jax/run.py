@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jam_jax import evaluation, parallel
+from jam_jax import evaluation, feeding, parallel
 from jam_jax.activations import batches, sources
 from jam_jax.activations.pairs import NO_ITEM, SPLITS, Pairs
 from jam_jax.config import suggest
@@ -33,6 +33,7 @@ class Prepared:
       config: validated. pairs: with the splits of this run. vision, language: sources as read.
       rows: split -> its rows. inputs: modality -> training-set statistics.
       x, y: split -> inputs of its items [N, P] and captions [M, Q]. exams: split -> its questions.
+      held: the rows of the train split that x and y hold, as ``feeding.held`` has them.
     """
 
     config: dict[str, Any]
@@ -44,17 +45,18 @@ class Prepared:
     inputs: dict[str, inputs.Inputs]
     x: dict[str, np.ndarray]
     y: dict[str, np.ndarray]
+    held: tuple[np.ndarray, np.ndarray, np.ndarray]
     exams: dict[str, Examination]
 
     @property
     def steps(self) -> int:
         """Training steps of the whole run."""
-        return self.config["train"]["epochs"] * (len(self.x["train"]) // self.config["train"]["batch"])
+        return self.config["train"]["epochs"] * (len(self.rows["train"].items) // self.config["train"]["batch"])
 
     @property
     def matched(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What the linear baselines are fitted on: train items, their captions, and the item of each of these."""
-        owner = self.rows["train"].owner
+        owner = self.held[2]
         owned = owner != NO_ITEM
         return self.x["train"], self.y["train"][owned], owner[owned]
 
@@ -87,9 +89,7 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
     _check_kinds(data["captions"], pairs.caption_kinds, "data.captions")
     kinds = {kind for kinds in pairs.negative_kinds for kind in kinds}
     _check_kinds(config["objective"]["negative_kinds"], kinds, "objective.negative_kinds")
-    vision = sources.load(root, data["vision"], data["vision_layer"], "vision", pairs)
-    language = sources.load(root, data["language"], data["language_layer"], "language", pairs)
-    pairs, vision, language = sources.without_skipped(pairs, vision, language)
+    pairs, vision, language = sources.load_both(root, data, pairs)
     chosen = functools.partial(batches.rows, pairs, caption_kinds=data["captions"])
     rows = {split: chosen(split) for split in SPLITS}
     rows["train"] = chosen("train", negative_kinds=config["objective"]["negative_kinds"])
@@ -103,21 +103,15 @@ def prepare(config: dict[str, Any], folder: pathlib.Path) -> Prepared:
             f"train.batch is {config['train']['batch']}, more than the {len(rows['train'].items)} items of the train "
             "split; lower --config.train.batch"
         )
-    described = rows["train"].captions[rows["train"].owner != NO_ITEM]
-    fitted = checkpoints.load_inputs(folder) or {
-        source.store.manifest.modality: inputs.fit(
-            source.values[taken],
-            standardise=data["standardise"],
-            constant=data["constant"],
-            components=data["components"],
-            where=f"data.{source.store.manifest.modality}_layer {source.layers}",
-        )
-        for source, taken in ((vision, rows["train"].items), (language, described))
-    }
+    fitted = checkpoints.load_inputs(folder) or feeding.fit_inputs(vision, language, rows["train"], data)
+    held = feeding.held(rows["train"], streamed=feeding.streams(vision))
+    items_of = {split: rows[split].items for split in SPLITS} | {"train": held[0]}
+    captions_of = {split: rows[split].captions for split in SPLITS} | {"train": held[1]}
     return Prepared(
         config, pairs, root, vision, language, rows, fitted,
-        x={split: fitted["vision"](vision.values[rows[split].items]) for split in SPLITS},
-        y={split: fitted["language"](language.values[rows[split].captions]) for split in SPLITS},
+        x={split: fitted["vision"](vision.values[items_of[split]]) for split in SPLITS},
+        y={split: fitted["language"](language.values[captions_of[split]]) for split in SPLITS},
+        held=held,
         exams={split: evaluation.examination(pairs, rows[split]) for split in SPLITS[1:]},
     )  # fmt: skip
 
@@ -141,32 +135,44 @@ def fit(
     if "cca" not in heads and ("cca" in config["baselines"] or "cca" in config["model"]["init"]):
         heads["cca"] = fit_baseline("cca", prepared)
     begun = parallel.replicate(begin(prepared, modules, heads), mesh)
-    split = parallel.replicate(device_split(prepared), mesh)
 
     clock = time.perf_counter()
-    train_step = step.make_step(config, modules, prepared.steps)
-    negatives = 0 if config["objective"]["name"] in ("con", "rsa") else config["objective"]["negatives"]
-    negatives = min(negatives, split.negatives.shape[1])
-    epoch = step.make_epoch(
-        train_step,
-        batch=settings["batch"],
-        negatives=negatives,
-        constrain=functools.partial(parallel.constrain_rows, mesh=mesh),
-        at_once=parallel.members_at_once(len(config["model"]["init"])),
-    )
-    compiled = jax.jit(epoch).lower(begun, split).compile()
+    epoch, split = make_epoch(begun, prepared, mesh)
     validate = make_validation(modules, prepared, mesh)
     validate(begun.params)
     compile_seconds = time.perf_counter() - clock
     try:
         best, progress = loop.fit(
-            begun, split, epoch=compiled, validate=validate, checkpoints=saved, epochs=settings["epochs"],
+            begun, split, epoch=epoch, validate=validate, checkpoints=saved, epochs=settings["epochs"],
             validate_every=settings["validate_every"], checkpoint_every=settings["checkpoint_every"],
             patience=settings["patience"],
         )  # fmt: skip
     finally:
         saved.close()
     return Trained(JAM(config, prepared.inputs, jax.device_get(best)), progress, compile_seconds, heads)
+
+
+def make_epoch(begun: state.State, prepared: Prepared, mesh: jax.sharding.Mesh) -> tuple[Any, Any]:
+    """states, split -> states after another epoch, mean metrics; compiled for states like ``begun``. And the split."""
+    config, rows = prepared.config, prepared.rows["train"]
+    widths = prepared.x["train"].shape[1], prepared.y["train"].shape[1]
+    modules = objective.modulator(config["model"], *widths, config["train"]["precision"])
+    train_step = step.make_step(config, modules, prepared.steps)
+    negatives = 0 if config["objective"]["name"] in ("con", "rsa") else config["objective"]["negatives"]
+    negatives = min(negatives, rows.negatives.shape[1])
+    batch, at_once = config["train"]["batch"], parallel.members_at_once(len(config["model"]["init"]))
+    if feeding.streams(prepared.vision):
+        groups = batches.groups(prepared.pairs, rows.items, config["objective"]["same"])
+        advance = feeding.streamed(
+            config, prepared.vision, prepared.language, prepared.inputs, rows, groups, train_step=train_step,
+            negatives=negatives, at_once=at_once, mesh=mesh,
+        )  # fmt: skip
+        advance.compile(begun)
+        return lambda states, _: advance(states, int(states.step[0]), len(rows.items) // batch), None
+    split = parallel.replicate(device_split(prepared), mesh)
+    constrain = functools.partial(parallel.constrain_rows, mesh=mesh)
+    epoch = step.make_epoch(train_step, batch=batch, negatives=negatives, constrain=constrain, at_once=at_once)
+    return jax.jit(epoch).lower(begun, split).compile(), split
 
 
 def begin(prepared: Prepared, modules: objective.Modulator, heads: Mapping[str, baselines.Heads]) -> state.State:
@@ -250,7 +256,7 @@ def fit_baseline(name: str, prepared: Prepared) -> baselines.Heads:
             *arguments, **chosen, seed=config["seed"], batch=config["train"]["batch"], latent=config["model"]["latent"],
             steps=prepared.steps,
             scale=1 / config["objective"]["temperature"], warmup=config["train"]["warmup"],
-            groups_N=batches.groups(prepared.pairs, prepared.rows["train"].items, config["objective"]["same"]),
+            groups_N=batches.groups(prepared.pairs, prepared.held[0], config["objective"]["same"]),
         )  # fmt: skip
     closed_form = baselines.cca if name == "cca" else baselines.ridge
     return closed_form(*arguments, **chosen, shared=prepared.spectra)

@@ -92,6 +92,19 @@ def rows(pairs: Pairs, split: str, *, caption_kinds: Sequence[str] = (), negativ
     return Rows(items, captions, padded_of_item, caption_count, padded_negatives, negative_count, owner)
 
 
+def matched(rows: Rows, most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What linear solutions are fitted on: item numbers, caption numbers of these, and the place of each one's item.
+
+    Captions of no item are left out. Of more than ``most`` items every so-many-th is taken.
+    """
+    count = len(rows.items)
+    items = np.arange(count) if most is None or count <= most else np.arange(most) * count // most
+    place = np.full(count, NO_ITEM)
+    place[items] = np.arange(len(items))
+    captions = np.flatnonzero((rows.owner != NO_ITEM) & (place[rows.owner] != NO_ITEM))
+    return items, captions, place[rows.owner[captions]]
+
+
 def groups(pairs: Pairs, items: np.ndarray, same: str) -> np.ndarray:
     """Group number [N] of each item: 'none' puts each in a group of its own, 'concept' puts a concept in one group."""
     if same == "none":

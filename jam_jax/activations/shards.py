@@ -1,10 +1,13 @@
 """One shard: a safetensors file with the rows of one layer, and how numbers are packed in it."""
 
 import dataclasses
+import hashlib
 import json
+import mmap
 import os
 import pathlib
 import struct
+from collections.abc import Sequence
 
 import ml_dtypes
 import numpy as np
@@ -25,15 +28,37 @@ _NUMPY_OF_SAFETENSORS = {
     "BF16": DTYPES["bfloat16"],
     "I8": DTYPES["int8"],
 }
+ADVISED_BYTES = 128 << 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Values [n, D] as stored (a memory map on local disks) and, for int8, scale and offset [D]."""
+    """Values [n, D] as stored (a memory map on local disks) and, for int8, scale and offset [D].
+
+    ``begin`` is where the values begin in the mapped ``file``, in bytes; files elsewhere are not mapped.
+    """
 
     values: np.ndarray
     scale: np.ndarray | None = None
     offset: np.ndarray | None = None
+    file: mmap.mmap | None = None
+    begin: int = 0
+
+    def will_read(self, firsts: Sequence[int], lasts: Sequence[int]) -> None:
+        """Has the system fetch these stretches of rows (``lasts`` included) into its page cache, without waiting.
+
+        From then on nothing else is read ahead from this shard: what is not announced is read page by page.
+        """
+        if self.file is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        self.file.madvise(mmap.MADV_RANDOM)
+        row_bytes = self.values.shape[1] * self.values.itemsize
+        for first, last in zip(firsts, lasts, strict=True):
+            place = (self.begin + first * row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+            stop = self.begin + (last + 1) * row_bytes
+            # Linux reads no more than a device's readahead for one call, commonly 128 KB, whatever length is asked.
+            for start in range(place, stop, ADVISED_BYTES):
+                self.file.madvise(mmap.MADV_WILLNEED, start, min(ADVISED_BYTES, stop - start))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Rows of this shard as float32 [len(rows), D]."""
@@ -91,9 +116,20 @@ def open_shard(file: epath.Path) -> Shard:
         }
         # Small vectors are copied so that reading rows touches one mapped region only.
         small = {name: np.array(tensors[name]) for name in ("scale", "offset") if name in tensors}
-        return Shard(tensors["values"], **small)
+        mapped = raw.base if isinstance(raw.base, mmap.mmap) else None
+        begin = 8 + header_bytes + header["values"]["data_offsets"][0]
+        return Shard(tensors["values"], **small, file=mapped, begin=begin)
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise JamError(f"{file}: is not a readable shard ({type(error).__name__}); copy or export it again") from error
+
+
+def sha256(file: epath.Path) -> str:
+    """The hash of a file in hexadecimal digits, read piece by piece."""
+    digest = hashlib.sha256()
+    with file.open("rb") as handle:
+        while piece := handle.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def write_atomically(file: epath.Path, data: bytes) -> None:
@@ -111,4 +147,4 @@ def write_atomically(file: epath.Path, data: bytes) -> None:
         raise JamError(f"{file}: cannot be written ({error.strerror}); choose a writable folder with room") from error
 
 
-__all__ = ["DTYPES", "Shard", "open_shard", "quantise", "to_bytes", "write_atomically"]
+__all__ = ["DTYPES", "Shard", "open_shard", "quantise", "sha256", "to_bytes", "write_atomically"]

@@ -174,7 +174,7 @@ class Store:
         for entry in self.manifest.shards:
             file = self.path / entry["file"]
             wanted = layers is None or entry["layer"] in layers
-            if wanted and hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
+            if wanted and shards.sha256(file) != entry["sha256"]:
                 raise JamError(f"{file}: its bytes differ from the manifest's SHA-256; copy or export it again")
 
     def _open_shard(self, layer: int, shard: int) -> shards.Shard:

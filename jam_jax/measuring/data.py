@@ -86,7 +86,7 @@ def backbone(root: epath.Path, name: str, wanted: Sequence[int], modality: str, 
     if not layers:
         stored = ", ".join(map(str, store.layers))
         raise JamError(f"data.{modality}_layer: '{name}' has none of {tuple(wanted)}; it stores {stored}")
-    values = sources.load(root, name, layers, modality, pairs).values
+    values = sources.load(root, name, layers, modality, pairs).values[:]
     skipped = frozenset(row["id"] for row in store.manifest.skipped)
     if skipped:
         ids = pairs.item_ids if modality == "vision" else pairs.caption_ids

@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jam_jax.models.precision import dot_general
+
 
 class Block(nn.Module):
     """LayerNorm -> Dense to 2h -> SwiGLU gate to h -> Dropout; [..., d] -> [..., width].
@@ -19,6 +21,7 @@ class Block(nn.Module):
     width: int
     dropout: float
     gate_bias: float
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -27,7 +30,8 @@ class Block(nn.Module):
             return jnp.where(jnp.arange(shape[0]) < self.width, self.gate_bias, 0.0).astype(dtype)
 
         x = nn.LayerNorm()(x)
-        gate, value = jnp.split(nn.Dense(2 * self.width, bias_init=bias)(x), 2, axis=-1)
+        both = nn.Dense(2 * self.width, bias_init=bias, dot_general=dot_general(self.precision))(x)
+        gate, value = jnp.split(both, 2, axis=-1)
         return nn.Dropout(self.dropout)(nn.silu(gate) * value, deterministic=not train)
 
 
@@ -38,12 +42,13 @@ class Trunk(nn.Module):
     out: int
     dropout: float
     gate_bias: float
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         for width in self.hidden:
-            x = Block(width, self.dropout, self.gate_bias)(x, train=train)
-        return nn.Dense(self.out)(x)
+            x = Block(width, self.dropout, self.gate_bias, self.precision)(x, train=train)
+        return nn.Dense(self.out, dot_general=dot_general(self.precision))(x)
 
 
 class SkipTrunk(nn.Module):
@@ -56,19 +61,22 @@ class SkipTrunk(nn.Module):
     out: int
     dropout: float
     gate_bias: float
+    precision: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         gate = self.param("gate", nn.initializers.constant(0.1), ())
-        branch = Trunk(self.hidden, self.out, self.dropout, self.gate_bias, name="branch")(x, train=train)
-        return nn.Dense(self.out, name="linear")(x) + gate * branch
+        settings = (self.dropout, self.gate_bias, self.precision)
+        branch = Trunk(self.hidden, self.out, *settings, name="branch")(x, train=train)
+        return nn.Dense(self.out, dot_general=dot_general(self.precision), name="linear")(x) + gate * branch
 
 
 class Autoencoder(nn.Module):
     """Encoder to the latent and mirrored decoder, untied; inputs [..., width], latents [..., latent], not normalised.
 
     Source: JAM (arXiv 2507.01201), fully connected blocks with LayerNorm and SwiGLU. ``form`` names the trunk:
-    'plain' as in the paper, 'skip' with a linear path beside it in encoder and decoder.
+    'plain' as in the paper, 'skip' with a linear path beside it in encoder and decoder. ``precision`` is of the matrix
+    products alone: parameters, sums and everything between the products are float32.
     """
 
     width: int
@@ -77,11 +85,13 @@ class Autoencoder(nn.Module):
     dropout: float = 0.1
     gate_bias: float = 2.0
     form: str = "plain"
+    precision: str = "float32"
 
     def setup(self):
         trunk = {"plain": Trunk, "skip": SkipTrunk}[self.form]
-        self.encoder = trunk(tuple(self.hidden), self.latent, self.dropout, self.gate_bias)
-        self.decoder = trunk(tuple(reversed(self.hidden)), self.width, self.dropout, self.gate_bias)
+        self.encoder = trunk(tuple(self.hidden), self.latent, self.dropout, self.gate_bias, self.precision)
+        widths = tuple(reversed(self.hidden))
+        self.decoder = trunk(widths, self.width, self.dropout, self.gate_bias, self.precision)
 
     def encode(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Latents [..., latent] of inputs [..., width]."""

@@ -18,9 +18,15 @@ class Modulator(NamedTuple):
     language: Autoencoder
 
 
-def modulator(model: Mapping[str, Any], vision_width: int, language_width: int) -> Modulator:
-    """The modules for the ``model`` part of a config and the widths of the two inputs."""
+def modulator(
+    model: Mapping[str, Any], vision_width: int, language_width: int, precision: str = "float32"
+) -> Modulator:
+    """The modules for the ``model`` part of a config and the widths of the two inputs.
+
+    Training may ask for another ``precision``; what is evaluated and used later is always float32.
+    """
     settings = {key: model[key] for key in ("form", "hidden", "latent", "dropout", "gate_bias")}
+    settings["precision"] = precision
     return Modulator(Autoencoder(width=vision_width, **settings), Autoencoder(width=language_width, **settings))
 
 

@@ -37,10 +37,12 @@ def make_step(config: Mapping[str, Any], modules: objective.Modulator, steps: in
 
     def train_step(state: State, batch: Batch, key: jax.Array) -> tuple[State, dict[str, jax.Array]]:
         alpha, weight = alpha_of(state.step), weight_of(state.step)
-        gradient, metrics = jax.grad(objective.loss, has_aux=True)(
-            state.params, batch, key, modules=modules, objective=settings, alpha=alpha, weight=weight,
-            geometry_weight=geometry_of(state.step),
-        )  # fmt: skip
+        # Accelerators would round the factors of float32 products to 10 bits or 7; losses do not bear that.
+        with jax.default_matmul_precision("float32"):
+            gradient, metrics = jax.grad(objective.loss, has_aux=True)(
+                state.params, batch, key, modules=modules, objective=settings, alpha=alpha, weight=weight,
+                geometry_weight=geometry_of(state.step),
+            )  # fmt: skip
         updates, opt_state = update(gradient, state.opt_state, state.params)
         metrics |= {
             "alpha": alpha,

@@ -141,3 +141,14 @@ def test_captions_of_no_item_are_negatives_only(pairs):
     drawn = np.asarray(batch.negatives)[..., 0]
     none = (drawn >= len(before.captions)) & np.asarray(batch.mask)
     assert none.any() and not np.asarray(batch.same_negatives)[:, none].any()
+
+
+def test_matched_items_and_captions():
+    pairs = sample_pairs()
+    rows = batches.rows(pairs, "train")
+    items, captions, owner = batches.matched(rows)
+    np.testing.assert_array_equal(items, np.arange(len(rows.items)))
+    np.testing.assert_array_equal(owner, rows.owner[captions])
+    items, captions, owner = batches.matched(rows, 7)
+    assert len(items) == 7 and len(captions) == 14 and items[-1] > 0.8 * len(rows.items)
+    np.testing.assert_array_equal(pairs.caption_items[rows.captions[captions]], rows.items[items[owner]])

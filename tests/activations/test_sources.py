@@ -27,6 +27,26 @@ def test_a_store_outside_the_root_is_named_by_path(data, tmp_path):
     assert sources.load(root, str(tmp_path / "far" / "eye2"), (1,), "vision", pairs).values.shape == (120, 12)
 
 
+def test_what_stays_on_disk_reads_alike(data, tmp_path, capsys):
+    pairs, root = data
+    loaded, there = (way(root, "words", (3, 0), "language", pairs) for way in (sources.load, sources.on_disk))
+    rows = np.array([200, 3, 77])
+    np.testing.assert_array_equal(there.values[rows], loaded.values[rows])
+    assert there.describe() == loaded.describe()
+    write_store(
+        root / "blink", {1: sample_activations(pairs)[0][1][1:]}, pairs.item_ids[1:], "vision",
+        skipped=[{"id": pairs.item_ids[0], "reason": "broken"}],
+    )  # fmt: skip
+    kept = [
+        sources.without_skipped(
+            pairs, way(root, "blink", (1,), "vision", pairs), way(root, "words", (3,), "language", pairs)
+        )
+        for way in (sources.load, sources.on_disk)
+    ]
+    for one, other in zip(kept[0][1:], kept[1][1:], strict=True):
+        np.testing.assert_array_equal(one.values, other.values[:])
+
+
 @pytest.mark.parametrize(
     ("name", "layers", "modality", "message"),
     [

@@ -112,3 +112,35 @@ def test_invert_leaves_its_argument_alone(x):
     before = p.copy()
     fitted.invert(p)
     np.testing.assert_array_equal(p, before)
+
+
+def blocks_of(x, sizes):
+    return np.split(x, np.cumsum(sizes)[:-1])
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize("components", [0, 5])
+@pytest.mark.parametrize("sizes", [(200,), (1, 60, 99, 40), (1,) * 200])
+def test_blocks_give_what_all_rows_at_once_give(x, standardise, components, sizes):
+    settings = {"standardise": standardise, "constant": "stop", "components": components, "where": "here"}
+    whole, blocks = inputs.fit(x, **settings), inputs.fit_blocks(blocks_of(x, sizes), 12, **settings)
+    for name in ("mean", "scale"):
+        np.testing.assert_allclose(getattr(blocks, name), getattr(whole, name), rtol=1e-6)
+    # Whole rows are centred in float32, so the massive dimension sets how well the axes agree.
+    np.testing.assert_allclose(blocks.basis, whole.basis, atol=2e-4)
+    peer = PCA(5, svd_solver="full").fit(blocks_standard(x.astype(np.float64), standardise))
+    if components:
+        np.testing.assert_allclose(np.abs((peer.components_ * blocks.basis.T).sum(1)), 1, atol=1e-6)
+
+
+def blocks_standard(x, standardise):
+    return StandardScaler().fit_transform(x) if standardise else x
+
+
+def test_blocks_refuse_constants_as_rows_do(x):
+    x[:, [2, 7]] = 0.1
+    settings = {"standardise": True, "components": 0, "where": "here"}
+    with pytest.raises(JamError, match="here: 2 dimension.* first is 2"):
+        inputs.fit_blocks(blocks_of(x, (150, 50)), 12, constant="stop", **settings)
+    kept = inputs.fit_blocks(blocks_of(x, (150, 50)), 12, constant="keep_mean", **settings)
+    assert (kept.scale[[2, 7]] == 0).all()
