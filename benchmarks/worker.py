@@ -1,4 +1,4 @@
-"""What both sides of benchmarks/train_step.py share: the settings, the data, the allocator and the conversation."""
+"""What both sides of benchmarks/train_step.py share: the settings, the data and the conversation."""
 
 import json
 import resource

@@ -18,7 +18,7 @@ def normalise(x: jax.Array) -> jax.Array:
 
 
 def product(formula: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    # Accelerators multiply float32 in bfloat16 passes unless told otherwise.
+    """An einsum in full float32: accelerators multiply in bfloat16 passes unless told otherwise."""
     return jnp.einsum(formula, a, b, precision=jax.lax.Precision.HIGHEST)
 
 

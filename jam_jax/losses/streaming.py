@@ -9,8 +9,7 @@ third more arithmetic than the dense way and saves its memory traffic. What the 
   left out of D_i (dense ``same_negatives``: equality); negative_item < 0 belongs to nobody.
 - ``context`` int [N, k]: rows whose captions join C_i, all different; < 0 names nobody. ``group`` removes them as it
   does in the dense form, and a row's own number does not matter.
-- ``block``: rows at a time. 1024 was fastest of 256 to 4096 on two cores: large enough for the matrix product, small
-  enough that a block stays in the cache.
+- ``block``: rows at a time; value and gradient do not depend on it.
 
 All else is as at the top of ``contrastive``.
 """

@@ -64,10 +64,7 @@ def extremes(pairs: Pairs, score_M: np.ndarray, wanted: Sequence[str]) -> tuple[
     ``score_M`` is NaN for captions that nobody ranked; ``wanted`` are sources, all if empty. Raises JamError when fewer
     than ten items are left.
     """
-    rows_of: dict[int, list[int]] = {}
-    for row in np.flatnonzero(np.isfinite(score_M) & (pairs.caption_items != NO_ITEM)).tolist():
-        rows_of.setdefault(int(pairs.caption_items[row]), []).append(row)
-    chosen = []
+    rows_of, chosen = _rows_of_items(pairs, np.isfinite(score_M)), []
     for item in np.flatnonzero(pairs.gallery).tolist():
         if item in rows_of and (not wanted or pairs.sources[item] in wanted):
             ordered = sorted(rows_of[item], key=lambda row: score_M[row])
@@ -86,11 +83,7 @@ def by_models(pairs: Pairs, x_NxD: np.ndarray, y_MxE: np.ndarray) -> np.ndarray:
     items of other concepts; both are taken from the training mean. NaN for captions of no gallery item, and for rows
     that are NaN on either side.
     """
-    rows_of: dict[int, list[int]] = {}
-    known = np.isfinite(y_MxE).all(1)
-    for row, item in enumerate(pairs.caption_items.tolist()):
-        if item != NO_ITEM and known[row]:
-            rows_of.setdefault(item, []).append(row)
+    rows_of = _rows_of_items(pairs, np.isfinite(y_MxE).all(1))
     items = [i for i in np.flatnonzero(pairs.gallery).tolist() if i in rows_of and np.isfinite(x_NxD[i]).all()]
     concepts, concept_N = np.unique([pairs.concepts[item] for item in items], return_inverse=True)
     target_NxE = np.stack([y_MxE[rows_of[item]].mean(0) for item in items])
@@ -125,6 +118,14 @@ def from_file(file: pathlib.Path, pairs: Pairs) -> np.ndarray:
     except (OSError, UnicodeDecodeError) as error:
         raise JamError(f"ranking.file: {file} cannot be read ({error}); name a CSV file with caption,score") from error
     return score_M
+
+
+def _rows_of_items(pairs: Pairs, known_M: np.ndarray) -> dict[int, list[int]]:
+    """{item: rows of its captions} of the captions that are known."""
+    rows_of: dict[int, list[int]] = {}
+    for row in np.flatnonzero(known_M & (pairs.caption_items != NO_ITEM)).tolist():
+        rows_of.setdefault(int(pairs.caption_items[row]), []).append(row)
+    return rows_of
 
 
 def _rankers(wanted: Mapping[str, Any], root: epath.Path, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:

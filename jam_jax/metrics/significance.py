@@ -146,11 +146,15 @@ def permutation_grid(
     needed = permutations if shifted is None else min(permutations, -(-permutations // (items - 1)))
     order_OxN = jnp.asarray(orders(needed, items, seed))
     found, draws = [], []
+    at_once: dict[tuple[Any, ...], int] = {}  # by the shapes of a right side: asking the compiler takes a compilation
     for y in ys:
         right = prepare(jnp.asarray(y))
         found.append([compare(side, right) for side in left])
         if shifted is None:
-            block = min(permutations, _permutations_at_once(memory, statistic, left, right, order_OxN))
+            shapes = tuple(leaf.shape for leaf in jax.tree.leaves(right))
+            if shapes not in at_once:
+                at_once[shapes] = _permutations_at_once(memory, statistic, left, right, order_OxN)
+            block = min(permutations, at_once[shapes])
             draws.append(_permuted_scores(statistic.compare, statistic.permute, block, left, right, order_OxN))
         else:
             draws.append(_shifted_scores(shifted, left, right, order_OxN))
